@@ -1,0 +1,111 @@
+package bootstrap
+
+import (
+	"fmt"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// re2MaxProgramSize is how large a regular expression Envoy accepts; Consul's
+// intentions and routers produce ones beyond Envoy's default of 100.
+const re2MaxProgramSize = 1 << 20
+
+// Render builds the bootstrap of a proxy. The result passes Envoy's own
+// constraints (ValidateAll); an error names the input or the key of
+// Proxy.Config that caused it.
+func Render(in Inputs) (*bootstrapv3.Bootstrap, error) {
+	if err := in.validate(); err != nil {
+		return nil, err
+	}
+	cfg, err := parseProxyConfig(in.Proxy.Proxy.Config)
+	if err != nil {
+		return nil, err
+	}
+	accessLog, err := adminAccessLog(in.AccessLogs)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := localAgent(in.Agent)
+	if err != nil {
+		return nil, err
+	}
+
+	b := &bootstrapv3.Bootstrap{
+		Admin:            &bootstrapv3.Admin{Address: in.Admin.address(), AccessLog: accessLog},
+		Node:             in.node(),
+		LayeredRuntime:   layeredRuntime(),
+		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{},
+		DynamicResources: dynamicResources(in.Token),
+		StatsConfig:      statsConfig(in, cfg),
+	}
+	b.StaticResources.Clusters = append(b.StaticResources.Clusters, agent)
+	if err := b.ValidateAll(); err != nil {
+		return nil, fmt.Errorf("the bootstrap of %q breaks Envoy's rules: %w", in.Proxy.ID, err)
+	}
+	return b, nil
+}
+
+// Marshal gives the JSON that Envoy reads with --config-path.
+func Marshal(b *bootstrapv3.Bootstrap) ([]byte, error) {
+	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+}
+
+func (in Inputs) node() *corev3.Node {
+	return &corev3.Node{
+		Id:      in.Proxy.ID,
+		Cluster: in.cluster(),
+		Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"namespace": structpb.NewStringValue(in.namespace()),
+			"partition": structpb.NewStringValue(in.partition()),
+		}},
+	}
+}
+
+func (a Admin) address() *corev3.Address {
+	if a.Socket != "" {
+		return pipe(a.Socket, adminSocketMode)
+	}
+	return socketAddress(a.AddrPort)
+}
+
+func layeredRuntime() *bootstrapv3.LayeredRuntime {
+	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+		Name: "base",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{
+			StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+				"re2.max_program_size.error_level": structpb.NewNumberValue(re2MaxProgramSize),
+			}},
+		},
+	}}}
+}
+
+// dynamicResources makes Envoy take everything else from Consul over one
+// aggregated stream, and wait for it without a limit of its own: who starts
+// Envoy bounds the wait.
+func dynamicResources(token string) *bootstrapv3.Bootstrap_DynamicResources {
+	ads := func() *corev3.ConfigSource {
+		return &corev3.ConfigSource{
+			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+			InitialFetchTimeout:   durationpb.New(0),
+			ResourceApiVersion:    corev3.ApiVersion_V3,
+		}
+	}
+	return &bootstrapv3.Bootstrap_DynamicResources{
+		LdsConfig: ads(),
+		CdsConfig: ads(),
+		AdsConfig: &corev3.ApiConfigSource{
+			ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
+			TransportApiVersion: corev3.ApiVersion_V3,
+			GrpcServices: []*corev3.GrpcService{{
+				InitialMetadata: []*corev3.HeaderValue{{Key: "x-consul-token", Value: token}},
+				TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+					EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: localAgentName},
+				},
+			}},
+		},
+	}
+}

@@ -1,0 +1,126 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/sidecar"
+)
+
+// ExecTask implements drivers.DriverPlugin, for script checks.
+func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
+	defer cancel()
+	cmd, err := p.command(ctx, id, command)
+	if err != nil {
+		return nil, err
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	result, err := execResult(cmd.Run())
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s did not end within %s", command[0], timeout)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &drivers.ExecTaskResult{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), ExitResult: result}, nil
+}
+
+// ExecTaskStreaming implements drivers.ExecTaskStreamingDriver, for
+// `nomad alloc exec`.
+func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd, err := p.command(ctx, id, opts.Command)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Tty {
+		return execTerminal(ctx, cmd, opts)
+	}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	// Not cmd.Stdin: Wait would then wait for the user's input to end.
+	go func() {
+		_, _ = io.Copy(stdin, opts.Stdin)
+		_ = stdin.Close()
+	}()
+	cmd.Stdout, cmd.Stderr = opts.Stdout, opts.Stderr
+	return execResult(cmd.Run())
+}
+
+func execTerminal(ctx context.Context, cmd *exec.Cmd, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = terminal.Close() }()
+	go func() { _, _ = io.Copy(terminal, opts.Stdin) }()
+	go func() {
+		for {
+			select {
+			case size, ok := <-opts.ResizeCh:
+				if !ok {
+					return
+				}
+				_ = pty.Setsize(terminal, &pty.Winsize{Rows: uint16(size.Height), Cols: uint16(size.Width)})
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	// Reading ends with an error when the last process has closed the terminal.
+	_, _ = io.Copy(opts.Stdout, terminal)
+	return execResult(cmd.Wait())
+}
+
+// command prepares a command that runs as the proxy's user, in the task's
+// directory, with the task's environment.
+func (p *Plugin) command(ctx context.Context, id string, command []string) (*exec.Cmd, error) {
+	t, err := p.tasks.get(id)
+	if err != nil {
+		return nil, err
+	}
+	if len(command) == 0 {
+		return nil, errors.New("no command is given to execute in the task")
+	}
+	user, err := lookUpUser(t.config.User)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = t.config.TaskDir().Dir
+	cmd.Env = append(t.config.EnvList(), "PATH="+os.Getenv("PATH"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if user.Switch {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
+	}
+	cmd.WaitDelay = time.Second
+	return cmd, nil
+}
+
+// execResult tells a command that failed from one that could not run.
+func execResult(err error) (*drivers.ExitResult, error) {
+	var failed *exec.ExitError
+	if err == nil || !errors.As(err, &failed) {
+		return &drivers.ExitResult{}, err
+	}
+	status, ok := failed.Sys().(syscall.WaitStatus)
+	if !ok {
+		return nil, err
+	}
+	return exitResult(sidecar.ExitOf(status)), nil
+}

@@ -1,0 +1,98 @@
+package driver
+
+import (
+	"errors"
+
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+	"nomad-driver-connect/sidecar"
+)
+
+// PluginConfig is what an operator sets for a node:
+//
+//	plugin "nomad-driver-connect" {
+//	  config { … }
+//	}
+//
+// All of it is optional. Jobs may set the same blocks for one task.
+type PluginConfig struct {
+	Consul *ConsulConfig `codec:"consul"`
+	Envoy  *EnvoyConfig  `codec:"envoy"`
+	Ready  *ReadyConfig  `codec:"ready"`
+}
+
+// ConsulConfig says how to reach the Consul agent of this node. What is not
+// set comes from the agent's CONSUL_* environment (never the token).
+type ConsulConfig struct {
+	Address       string `codec:"address"`    // "127.0.0.1:8500", "https://…", "unix://…"
+	TokenFile     string `codec:"token_file"` // file with an ACL token
+	Namespace     string `codec:"namespace"`  // Consul Enterprise
+	Partition     string `codec:"partition"`  // Consul Enterprise
+	CAFile        string `codec:"ca_file"`
+	CertFile      string `codec:"cert_file"`
+	KeyFile       string `codec:"key_file"`
+	TLSServerName string `codec:"tls_server_name"`
+	GRPCAddress   string `codec:"grpc_address"` // as CONSUL_GRPC_ADDR
+	GRPCCAFile    string `codec:"grpc_ca_file"` // as CONSUL_GRPC_CACERT
+}
+
+// EnvoyConfig says which Envoy runs and how.
+type EnvoyConfig struct {
+	Path        string   `codec:"path"` // a name is looked up in PATH
+	Args        []string `codec:"args"`
+	Concurrency int      `codec:"concurrency"` // worker threads
+	LogLevel    string   `codec:"log_level"`
+	User        string   `codec:"user"`
+}
+
+// ReadyConfig bounds the wait for Envoy.
+type ReadyConfig struct {
+	Timeout string `codec:"timeout"` // duration, "30s"
+}
+
+// validate finds what an operator got wrong. That Envoy is missing is not among
+// it: the fingerprint says so, and notices when it appears.
+func (c PluginConfig) validate() error {
+	if _, err := readyTimeout(c.Ready, nil); err != nil {
+		return err
+	}
+	_, err := envoySettings(c.Envoy, nil)
+	var invalid *sidecar.InvalidError
+	if errors.As(err, &invalid) {
+		return err
+	}
+	return nil
+}
+
+// pluginConfigSpec is the schema of PluginConfig.
+func pluginConfigSpec() *hclspec.Spec {
+	return hclspec.NewObject(nodeBlocks())
+}
+
+// nodeBlocks are the blocks that operators and job authors share.
+func nodeBlocks() map[string]*hclspec.Spec {
+	return map[string]*hclspec.Spec{
+		"consul": hclspec.NewBlock("consul", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"address":         hclspec.NewAttr("address", "string", false),
+			"token_file":      hclspec.NewAttr("token_file", "string", false),
+			"namespace":       hclspec.NewAttr("namespace", "string", false),
+			"partition":       hclspec.NewAttr("partition", "string", false),
+			"ca_file":         hclspec.NewAttr("ca_file", "string", false),
+			"cert_file":       hclspec.NewAttr("cert_file", "string", false),
+			"key_file":        hclspec.NewAttr("key_file", "string", false),
+			"tls_server_name": hclspec.NewAttr("tls_server_name", "string", false),
+			"grpc_address":    hclspec.NewAttr("grpc_address", "string", false),
+			"grpc_ca_file":    hclspec.NewAttr("grpc_ca_file", "string", false),
+		})),
+		"envoy": hclspec.NewBlock("envoy", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"path":        hclspec.NewAttr("path", "string", false),
+			"args":        hclspec.NewAttr("args", "list(string)", false),
+			"concurrency": hclspec.NewAttr("concurrency", "number", false),
+			"log_level":   hclspec.NewAttr("log_level", "string", false),
+			"user":        hclspec.NewAttr("user", "string", false),
+		})),
+		"ready": hclspec.NewBlock("ready", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"timeout": hclspec.NewAttr("timeout", "string", false),
+		})),
+	}
+}

@@ -1,0 +1,139 @@
+package driver
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/sidecar"
+)
+
+// The operator's settings are defaults for those of the job. Either may be nil.
+
+func envoySettings(operator, job *EnvoyConfig) (sidecar.Envoy, error) {
+	o, j := orZero(operator), orZero(job)
+	e := sidecar.Envoy{
+		Args:        slices.Concat(o.Args, j.Args),
+		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, defaultConcurrency),
+		LogLevel:    cmp.Or(j.LogLevel, o.LogLevel, defaultLogLevel),
+	}
+	if e.Concurrency < 1 {
+		return e, sidecar.Invalidf("envoy.concurrency", "%d is not a number of threads; it is 1 or more", e.Concurrency)
+	}
+	if err := oneOf("envoy.log_level", e.LogLevel, sidecar.LogLevels...); err != nil {
+		return e, err
+	}
+	if err := sidecar.CheckArgs("envoy.args", e.Args); err != nil {
+		return e, err
+	}
+	path, err := envoyPath(cmp.Or(j.Path, o.Path))
+	if err != nil && j.Path != "" {
+		return e, sidecar.Invalidf("envoy.path", "%v", err)
+	}
+	e.Path = path
+	return e, err
+}
+
+// envoyPath finds the binary; a name without a slash is looked up in PATH.
+func envoyPath(path string) (string, error) {
+	found, err := exec.LookPath(cmp.Or(path, "envoy"))
+	if err != nil && path == "" {
+		return "", fmt.Errorf("there is no envoy in the Nomad agent's PATH; install Envoy, or say where it is with plugin \"nomad-driver-connect\" { config { envoy { path = … } } }")
+	}
+	if err != nil {
+		return "", fmt.Errorf("find Envoy: %w", err)
+	}
+	return filepath.Abs(found)
+}
+
+func readyTimeout(operator, job *ReadyConfig) (time.Duration, error) {
+	text := cmp.Or(orZero(job).Timeout, orZero(operator).Timeout)
+	if text == "" {
+		return defaultReadyTimeout, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, sidecar.Invalidf("ready.timeout", "%q is not a positive duration such as \"30s\"", text)
+	}
+	return d, nil
+}
+
+func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig) (sidecar.Run, error) {
+	name := cmp.Or(orZero(job).User, fixedUser(task.User), orZero(operator).User, task.User)
+	u, err := lookUpUser(name)
+	if err != nil {
+		return sidecar.Run{}, err
+	}
+	return sidecar.Run{
+		Dir:    runDir(task),
+		User:   u,
+		Env:    envoyEnv(task),
+		Stdout: task.StdoutPath,
+		Stderr: task.StderrPath,
+	}, nil
+}
+
+// dynamicUser is how Nomad names a user that it made up for one task.
+var dynamicUser = regexp.MustCompile(`^nomad-(\d+)$`)
+
+// fixedUser drops a name that Nomad made up: everybody's word counts more.
+func fixedUser(name string) string {
+	if dynamicUser.MatchString(name) {
+		return ""
+	}
+	return name
+}
+
+// lookUpUser finds whom Envoy runs as. An agent that is not root cannot switch
+// and runs everything as itself.
+func lookUpUser(name string) (sidecar.User, error) {
+	if os.Geteuid() != 0 || name == "" {
+		return sidecar.User{Name: name}, nil
+	}
+	uid, gid := name, name
+	if match := dynamicUser.FindStringSubmatch(name); match != nil {
+		uid, gid = match[1], match[1]
+	} else if known, err := user.Lookup(name); err == nil {
+		uid, gid = known.Uid, known.Gid
+	}
+	u, uErr := strconv.ParseUint(uid, 10, 32)
+	g, gErr := strconv.ParseUint(gid, 10, 32)
+	if uErr != nil || gErr != nil {
+		return sidecar.User{}, sidecar.Invalidf("user", "%q is not a user of this machine", name)
+	}
+	if u == 0 {
+		return sidecar.User{}, sidecar.Invalidf("user", "a proxy does not run as root; leave the user out, and it gets one of its own")
+	}
+	return sidecar.User{Name: name, UID: uint32(u), GID: uint32(g), Switch: true}, nil
+}
+
+// tokenVariables carry ACL tokens; no process is given them.
+var tokenVariables = []string{"CONSUL_HTTP_TOKEN", "CONSUL_TOKEN", "NOMAD_TOKEN", "VAULT_TOKEN"}
+
+// envoyEnv is the task's environment without its tokens.
+func envoyEnv(task *drivers.TaskConfig) []string {
+	return slices.DeleteFunc(task.EnvList(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return isTokenVariable(name)
+	})
+}
+
+func isTokenVariable(name string) bool { return slices.Contains(tokenVariables, name) }
+
+func orZero[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

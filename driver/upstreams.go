@@ -1,0 +1,230 @@
+package driver
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/sidecar"
+)
+
+// loopback is where the app finds its upstreams unless it says otherwise.
+const loopback = "127.0.0.1"
+
+// upstreams turns what the user wrote into what Consul is told. No two of them,
+// nor one and the public listener, may be on the same port or socket.
+func upstreams(field string, list []Upstream, ports ports, listener sidecar.Port, runDir string) ([]api.Upstream, error) {
+	out := make([]api.Upstream, 0, len(list))
+	taken := []claim{{where: listener, by: "the public listener"}}
+	for i, u := range list {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		if u.DestinationName == "" {
+			return nil, sidecar.Invalidf(at+".destination_name", "is missing; it names the service that the app is to reach")
+		}
+		upstream, where, err := bindUpstream(at, u, ports, runDir)
+		if err != nil {
+			return nil, err
+		}
+		mine := claim{where: where, socket: upstream.LocalBindSocketPath, by: fmt.Sprintf("the upstream %q", u.DestinationName)}
+		for _, other := range taken {
+			if mine.overlaps(other) {
+				return nil, sidecar.Invalidf(at, "%q is to listen on %s, but %s does already", u.DestinationName, mine, other.by)
+			}
+		}
+		taken = append(taken, mine)
+		if err := tuneUpstream(at, u, &upstream); err != nil {
+			return nil, err
+		}
+		out = append(out, upstream)
+	}
+	return out, nil
+}
+
+// claim is a place to listen on, and who wants it.
+type claim struct {
+	where  sidecar.Port
+	socket string
+	by     string
+}
+
+func (c claim) String() string {
+	if c.socket != "" {
+		return c.socket
+	}
+	return c.where.String()
+}
+
+func (c claim) overlaps(other claim) bool {
+	if c.socket != "" || other.socket != "" {
+		return c.socket == other.socket
+	}
+	return c.where.Number == other.where.Number &&
+		(c.where.Address == other.where.Address || isWildcard(c.where.Address) || isWildcard(other.where.Address))
+}
+
+func isWildcard(address string) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && ip.IsUnspecified()
+}
+
+// bindUpstream says where the app finds the upstream: on a port label, a port
+// number or a unix socket.
+func bindUpstream(at string, u Upstream, ports ports, runDir string) (api.Upstream, sidecar.Port, error) {
+	out := api.Upstream{DestinationName: u.DestinationName, LocalBindSocketMode: u.LocalBindSocketMode}
+	var given []string
+	for name, is := range map[string]bool{"port": u.Port != "", "local_bind_port": u.LocalBindPort != 0, "local_bind_socket_path": u.LocalBindSocketPath != ""} {
+		if is {
+			given = append(given, name)
+		}
+	}
+	if len(given) != 1 {
+		return out, sidecar.Port{}, sidecar.Invalidf(at, "%q is given %d places to listen on; exactly one of port (a label), local_bind_port (a number) and local_bind_socket_path says where the app finds it", u.DestinationName, len(given))
+	}
+	if given[0] == "local_bind_socket_path" {
+		path, err := socketPath(at, u, runDir)
+		out.LocalBindSocketPath = path
+		return out, sidecar.Port{}, err
+	}
+	if u.LocalBindSocketMode != "" {
+		return out, sidecar.Port{}, sidecar.Invalidf(at+".local_bind_socket_mode", "goes only with local_bind_socket_path")
+	}
+	where, err := upstreamPort(at, u, ports)
+	out.LocalBindAddress, out.LocalBindPort = where.Address, where.Number
+	return out, where, err
+}
+
+func upstreamPort(at string, u Upstream, ports ports) (sidecar.Port, error) {
+	where := sidecar.Port{Address: loopback, Number: u.LocalBindPort}
+	if u.Port != "" {
+		labelled, err := ports.get(at+".port", u.Port)
+		if err != nil {
+			return where, err
+		}
+		// An upstream is for the app alone: on a port of another host network
+		// than loopback it is bound to loopback all the same.
+		where.Label, where.Number = labelled.Label, labelled.Number
+		if ip, err := netip.ParseAddr(labelled.Address); err == nil && ip.IsLoopback() {
+			where.Address = labelled.Address
+		}
+	} else if err := portInRange(at+".local_bind_port", u.LocalBindPort); err != nil {
+		return where, err
+	}
+	if err := ipAddress(at+".local_bind_address", u.LocalBindAddress); err != nil {
+		return where, err
+	}
+	if u.LocalBindAddress != "" {
+		where.Address = u.LocalBindAddress
+	}
+	return where, nil
+}
+
+// maxSocketPath is the longest path of a socket, without its final zero.
+const maxSocketPath = 107
+
+// socketPath checks the socket that the app is to find the upstream at. One in
+// the allocation's directory is given to Envoy relative to its own directory:
+// such paths are short enough, and lead through no directory of the agent.
+func socketPath(at string, u Upstream, runDir string) (string, error) {
+	if u.LocalBindAddress != "" {
+		return "", sidecar.Invalidf(at+".local_bind_address", "cannot go with local_bind_socket_path")
+	}
+	if u.LocalBindSocketMode != "" {
+		if _, err := strconv.ParseUint(u.LocalBindSocketMode, 8, 9); err != nil {
+			return "", sidecar.Invalidf(at+".local_bind_socket_mode", "%q is not an octal file mode such as \"0660\"", u.LocalBindSocketMode)
+		}
+	}
+	path := filepath.Clean(u.LocalBindSocketPath)
+	if !filepath.IsAbs(path) {
+		return "", sidecar.Invalidf(at+".local_bind_socket_path", "%q is not an absolute path; ${NOMAD_ALLOC_DIR}/tmp/%s.sock is one that every task of the group reaches", u.LocalBindSocketPath, u.DestinationName)
+	}
+	allocDir := filepath.Dir(filepath.Dir(filepath.Dir(runDir))) // <alloc>/<task>/secrets/connect
+	if strings.HasPrefix(path, allocDir+"/") {
+		rel, err := filepath.Rel(runDir, path)
+		if err != nil {
+			return "", sidecar.Invalidf(at+".local_bind_socket_path", "%v", err)
+		}
+		path = rel
+	}
+	if len(path) > maxSocketPath {
+		return "", sidecar.Invalidf(at+".local_bind_socket_path", "%q has %d characters; a socket's path may have %d", path, len(path), maxSocketPath)
+	}
+	return path, nil
+}
+
+// tuneUpstream checks and adds all that is not the place to listen on.
+func tuneUpstream(at string, u Upstream, out *api.Upstream) error {
+	if err := oneOf(at+".destination_type", u.DestinationType, string(api.UpstreamDestTypeService), string(api.UpstreamDestTypePreparedQuery)); err != nil {
+		return err
+	}
+	out.DestinationType = api.UpstreamDestType(u.DestinationType)
+	out.DestinationNamespace = u.DestinationNamespace
+	out.DestinationPartition = u.DestinationPartition
+	out.DestinationPeer = u.DestinationPeer
+	out.Datacenter = u.Datacenter
+	var err error
+	if out.MeshGateway, err = meshGateway(at, u.MeshGateway); err != nil {
+		return err
+	}
+	if u.Config != nil {
+		out.Config, err = u.Config.settings(at + ".config")
+	}
+	return err
+}
+
+// settings gives the keys that Consul's xDS server reads; what the user left
+// out stays out, since an empty value would override the central one.
+func (c UpstreamConfig) settings(field string) (map[string]any, error) {
+	out := map[string]any{}
+	setString(out, "protocol", c.Protocol)
+	setString(out, "envoy_listener_json", c.EnvoyListenerJSON)
+	setString(out, "envoy_cluster_json", c.EnvoyClusterJSON)
+	setString(out, "balance_outbound_connections", c.BalanceOutboundConnections)
+	if c.ConnectTimeoutMs != 0 {
+		out["connect_timeout_ms"] = c.ConnectTimeoutMs
+	}
+	if l := c.Limits; l != nil {
+		limits := map[string]any{}
+		setInt(limits, "max_connections", l.MaxConnections)
+		setInt(limits, "max_pending_requests", l.MaxPendingRequests)
+		setInt(limits, "max_concurrent_requests", l.MaxConcurrentRequests)
+		out["limits"] = limits
+	}
+	if h := c.PassiveHealthCheck; h != nil {
+		check := map[string]any{}
+		for key, value := range map[string]string{"interval": h.Interval, "base_ejection_time": h.BaseEjectionTime} {
+			if value == "" {
+				continue
+			}
+			if _, err := time.ParseDuration(value); err != nil {
+				return nil, sidecar.Invalidf(field+".passive_health_check."+key, "%q is not a duration such as \"10s\"", value)
+			}
+			check[key] = value
+		}
+		setInt(check, "max_failures", h.MaxFailures)
+		setInt(check, "enforcing_consecutive_5xx", h.EnforcingConsecutive5xx)
+		setInt(check, "max_ejection_percent", h.MaxEjectionPercent)
+		out["passive_health_check"] = check
+	}
+	mesh, err := meshGateway(field, c.MeshGateway)
+	if mesh.Mode != "" {
+		out["mesh_gateway"] = map[string]any{"mode": string(mesh.Mode)}
+	}
+	return out, err
+}
+
+func setString(m map[string]any, key, value string) {
+	if value != "" {
+		m[key] = value
+	}
+}
+
+func setInt(m map[string]any, key string, value *int) {
+	if value != nil {
+		m[key] = *value
+	}
+}

@@ -1,0 +1,37 @@
+package driver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/sidecar"
+)
+
+// WaitTask implements drivers.DriverPlugin. Any number of callers may wait.
+func (p *Plugin) WaitTask(ctx context.Context, id string) (<-chan *drivers.ExitResult, error) {
+	t, err := p.tasks.get(id)
+	if err != nil {
+		return nil, err
+	}
+	result := make(chan *drivers.ExitResult, 1)
+	go func() {
+		defer close(result)
+		select {
+		case <-t.sidecar.Done():
+			result <- exitResult(t.sidecar.Status().Exit)
+		case <-ctx.Done():
+			result <- &drivers.ExitResult{Err: ctx.Err()}
+		}
+	}()
+	return result, nil
+}
+
+func exitResult(exit sidecar.Exit) *drivers.ExitResult {
+	result := &drivers.ExitResult{ExitCode: exit.Code, Signal: int(exit.Signal)}
+	if exit.Unobserved {
+		result.Err = errors.New("Envoy " + exit.String())
+	}
+	return result
+}

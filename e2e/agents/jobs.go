@@ -1,0 +1,137 @@
+package agents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// Run submits a job as `nomad job run` does, from HCL.
+func (n *Nomad) Run(ctx context.Context, hcl string) (*api.Job, error) {
+	job, err := n.Client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: hcl, Canonicalize: true})
+	if err != nil {
+		return nil, fmt.Errorf("parse the job: %w", err)
+	}
+	_, _, err = n.Client.Jobs().Register(job, (&api.WriteOptions{}).WithContext(ctx))
+	return job, err
+}
+
+// AwaitDeployment returns when the job's latest deployment is successful.
+func (n *Nomad) AwaitDeployment(ctx context.Context, job string) error {
+	return Within(ctx, 2*time.Minute, func(ctx context.Context) error {
+		d, _, err := n.Client.Jobs().LatestDeployment(job, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		if d == nil || d.Status != api.DeploymentStatusSuccessful {
+			return fmt.Errorf("the deployment of %q is not successful: %+v", job, d)
+		}
+		return nil
+	})
+}
+
+// Allocs are the allocations of a job, the newest first.
+func (n *Nomad) Allocs(ctx context.Context, job string) ([]*api.Allocation, error) {
+	opts := (&api.QueryOptions{}).WithContext(ctx)
+	stubs, _, err := n.Client.Jobs().Allocations(job, true, opts)
+	if err != nil {
+		return nil, err
+	}
+	allocs := make([]*api.Allocation, 0, len(stubs))
+	for _, stub := range stubs {
+		alloc, _, err := n.Client.Allocations().Info(stub.ID, opts)
+		if err != nil {
+			return nil, err
+		}
+		allocs = append(allocs, alloc)
+	}
+	return allocs, nil
+}
+
+// Running are the allocations of a job's group whose tasks all run.
+func (n *Nomad) Running(ctx context.Context, job, group string) ([]*api.Allocation, error) {
+	allocs, err := n.Allocs(ctx, job)
+	var running []*api.Allocation
+	for _, alloc := range allocs {
+		if alloc.TaskGroup == group && alloc.ClientStatus == api.AllocClientStatusRunning {
+			running = append(running, alloc)
+		}
+	}
+	return running, err
+}
+
+// Port gives "address:port" of a port label of an allocation.
+func Port(alloc *api.Allocation, label string) (string, error) {
+	if alloc.AllocatedResources != nil {
+		for _, p := range alloc.AllocatedResources.Shared.Ports {
+			if p.Label == label {
+				return fmt.Sprintf("%s:%d", p.HostIP, p.Value), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("allocation %s has no port %q", alloc.ID, label)
+}
+
+// Purge stops a job for good and returns when its tasks are dead.
+func (n *Nomad) Purge(ctx context.Context, job string) error {
+	// A purge on top of an evaluation that is under way can crash the server.
+	err := Within(ctx, time.Minute, func(ctx context.Context) error {
+		evals, _, err := n.Client.Jobs().Evaluations(job, (&api.QueryOptions{}).WithContext(ctx))
+		for _, e := range evals {
+			if e.Status == "pending" && e.WaitUntil.IsZero() {
+				return fmt.Errorf("evaluation %s is pending", e.ID)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	allocs, err := n.Allocs(ctx, job)
+	if err != nil {
+		return err
+	}
+	if _, _, err := n.Client.Jobs().Deregister(job, true, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		return err
+	}
+	for _, alloc := range allocs {
+		if err := n.awaitDead(ctx, alloc.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Nomad) awaitDead(ctx context.Context, allocID string) error {
+	return Within(ctx, time.Minute, func(ctx context.Context) error {
+		alloc, _, err := n.Client.Allocations().Info(allocID, (&api.QueryOptions{}).WithContext(ctx))
+		var answer api.UnexpectedResponseError
+		if errors.As(err, &answer) && answer.StatusCode() == 404 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch alloc.ClientStatus {
+		case api.AllocClientStatusPending, api.AllocClientStatusRunning, api.AllocClientStatusUnknown:
+			return fmt.Errorf("allocation %s is still %s", alloc.ID, alloc.ClientStatus)
+		}
+		return nil
+	})
+}
+
+// Events are the sentences that `nomad alloc status` shows of a task.
+func Events(alloc *api.Allocation, task string) []string {
+	state, ok := alloc.TaskStates[task]
+	if !ok {
+		return nil
+	}
+	var events []string
+	for _, e := range state.Events {
+		events = append(events, e.Type+": "+e.DisplayMessage)
+	}
+	return events
+}

@@ -1,0 +1,296 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-cleanhttp"
+
+	"nomad-driver-connect/bootstrap"
+)
+
+// ConsulConfig says how to reach the Consul agent of this node.
+type ConsulConfig struct {
+	Address   string // "host:port", "http(s)://host:port" or "unix://path"
+	Token     string // ACL token; empty for the anonymous one
+	Namespace string // Consul Enterprise
+	Partition string // Consul Enterprise
+	TLS       api.TLSConfig
+
+	// GRPCAddress is where the agent serves xDS, as CONSUL_GRPC_ADDR has it;
+	// empty to ask the agent.
+	GRPCAddress string
+	GRPCCAFile  string
+}
+
+// requestTimeout bounds one request to the local agent.
+const requestTimeout = 5 * time.Second
+
+// Consul is the agent of this node.
+type Consul struct {
+	cfg       ConsulConfig
+	client    *api.Client
+	transport *http.Transport
+}
+
+// NewConsul makes a client; it does not connect.
+func NewConsul(cfg ConsulConfig) (*Consul, error) {
+	transport := cleanhttp.DefaultPooledTransport()
+	transport.IdleConnTimeout = requestTimeout // most sidecars talk to Consul seldom
+	client, err := api.NewClient(&api.Config{
+		Address:   cfg.Address,
+		Token:     cfg.Token,
+		Namespace: cfg.Namespace,
+		Partition: cfg.Partition,
+		TLSConfig: cfg.TLS,
+		Transport: transport,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up a client for Consul at %s: %w", cfg.Address, err)
+	}
+	return &Consul{cfg: cfg, client: client, transport: transport}, nil
+}
+
+// Close gives back the connections that are idle.
+func (c *Consul) Close() { c.transport.CloseIdleConnections() }
+
+// AgentInfo is what the agent says of itself.
+type AgentInfo struct {
+	Version string
+	Connect bool            // the service mesh is enabled
+	XDS     bootstrap.Agent // where Envoy finds the agent
+	Note    string          // what is worth telling of how XDS was chosen
+}
+
+// agentSelf is the part of GET /v1/agent/self that matters here.
+type agentSelf struct {
+	Config      struct{ Version string }
+	DebugConfig struct{ ConnectEnabled bool }
+	XDS         struct {
+		Ports struct{ Plaintext, TLS int }
+	} `json:"xDS"`
+}
+
+// Info asks the agent who it is and whether Envoys can be served. The error
+// is a sentence that says what to do.
+func (c *Consul) Info(ctx context.Context) (AgentInfo, error) {
+	var self agentSelf
+	if err := c.get(ctx, "/v1/agent/self", &self); err != nil {
+		return AgentInfo{}, c.unreachable("ask the Consul agent who it is", err)
+	}
+	info := AgentInfo{Version: self.Config.Version, Connect: self.DebugConfig.ConnectEnabled}
+	if !info.Connect {
+		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
+	}
+	var err error
+	info.XDS, info.Note, err = c.xdsAddress(self.XDS.Ports.Plaintext, self.XDS.Ports.TLS)
+	return info, err
+}
+
+// xdsAddress prefers what the configuration says, then a plain port (Envoy
+// refuses TLS without a CA to verify the agent with), then TLS.
+func (c *Consul) xdsAddress(plain, tls int) (bootstrap.Agent, string, error) {
+	if c.cfg.GRPCAddress != "" {
+		agent, err := parseGRPCAddress(c.cfg.GRPCAddress, c.cfg.GRPCCAFile)
+		return agent, "", err
+	}
+	switch {
+	case tls > 0 && c.cfg.GRPCCAFile != "":
+		addr := net.JoinHostPort(c.host(), strconv.Itoa(tls))
+		agent, err := parseGRPCAddress("https://"+addr, c.cfg.GRPCCAFile)
+		return agent, "", err
+	case plain > 0:
+		agent, err := parseGRPCAddress(net.JoinHostPort(c.host(), strconv.Itoa(plain)), "")
+		note := ""
+		if tls > 0 {
+			note = fmt.Sprintf("plain gRPC, as no CA certificate is configured for the TLS port %d", tls)
+		}
+		return agent, note, err
+	case tls > 0:
+		return bootstrap.Agent{}, "", fmt.Errorf("the Consul agent at %s serves gRPC only with TLS (port %d); set consul { grpc_ca_file = … } so that Envoy can verify it", c.cfg.Address, tls)
+	}
+	return bootstrap.Agent{}, "", fmt.Errorf("the Consul agent at %s has gRPC disabled, and Envoy takes its configuration over gRPC; set ports { grpc = 8502 } in the agent's configuration", c.cfg.Address)
+}
+
+// host is where the agent's ports are: that of its HTTP address.
+func (c *Consul) host() string {
+	addr := c.cfg.Address
+	if strings.HasPrefix(addr, "unix://") {
+		return "127.0.0.1"
+	}
+	if u, err := url.Parse(addr); err == nil && u.Host != "" {
+		return u.Hostname()
+	}
+	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
+		return host
+	}
+	return "127.0.0.1"
+}
+
+// GroupServices lists the services registered under IDs that begin with
+// prefix, without the proxies among them.
+func (c *Consul) GroupServices(ctx context.Context, prefix string) ([]*api.AgentService, error) {
+	filter := fmt.Sprintf("ID matches %q and Kind != %q", "^"+regexp.QuoteMeta(prefix), api.ServiceKindConnectProxy)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	found, err := c.client.Agent().ServicesWithFilterOpts(filter, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, c.unreachable("list the services of the group", err)
+	}
+	list := make([]*api.AgentService, 0, len(found))
+	for _, svc := range found {
+		list = append(list, svc)
+	}
+	return list, nil
+}
+
+// Service gives one registration; nil and no error when there is none.
+func (c *Consul) Service(ctx context.Context, id string) (*api.AgentService, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	svc, _, err := c.client.Agent().Service(id, (&api.QueryOptions{}).WithContext(ctx))
+	if isStatus(err, http.StatusNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.unreachable("read the registration "+id, err)
+	}
+	return svc, nil
+}
+
+// AccessLogs gives those of proxy-defaults. Like the CLI it takes every answer
+// but a success for "none": the entry may be absent or not ours to read.
+func (c *Consul) AccessLogs(ctx context.Context) (*api.AccessLogsConfig, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	entry, _, err := c.client.ConfigEntries().Get(api.ProxyDefaults, api.ProxyConfigGlobal, (&api.QueryOptions{}).WithContext(ctx))
+	var status api.StatusError
+	if errors.As(err, &status) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.unreachable("read proxy-defaults", err)
+	}
+	if defaults, ok := entry.(*api.ProxyConfigEntry); ok {
+		return defaults.AccessLogs, nil
+	}
+	return nil, nil
+}
+
+// Register tells the agent of the proxy; checks that are not named go.
+func (c *Consul) Register(ctx context.Context, reg *api.AgentServiceRegistration) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	opts := api.ServiceRegisterOpts{ReplaceExistingChecks: true}
+	if err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx)); err != nil {
+		return c.unreachable("register the sidecar "+reg.ID, err)
+	}
+	return nil
+}
+
+// Deregister is content when there is nothing to remove.
+func (c *Consul) Deregister(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err := c.client.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil && !isStatus(err, http.StatusNotFound) {
+		return c.unreachable("deregister the sidecar "+id, err)
+	}
+	return nil
+}
+
+// MarkCritical closes the gate of a registered proxy at once, and says why.
+func (c *Consul) MarkCritical(ctx context.Context, proxyID, reason string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	opts := (&api.QueryOptions{}).WithContext(ctx)
+	check := &api.AgentCheckRegistration{ServiceID: proxyID, AgentServiceCheck: *gateCheck(proxyID)}
+	check.ID, check.CheckID = check.CheckID, ""
+	check.Name = check.AgentServiceCheck.Name
+	if err := c.client.Agent().CheckRegisterOpts(check, opts); err != nil {
+		return c.unreachable("mark the sidecar "+proxyID+" critical", err)
+	}
+	return c.client.Agent().UpdateTTLOpts(check.ID, reason, api.HealthCritical, opts)
+}
+
+// get reads JSON from an endpoint for which the client library has no type.
+func (c *Consul) get(ctx context.Context, path string, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := c.client.Raw().Query(path, out, (&api.QueryOptions{}).WithContext(ctx))
+	return err
+}
+
+// unreachable makes a sentence of a failed request: what was tried, where,
+// what came of it and what to do.
+func (c *Consul) unreachable(doing string, err error) error {
+	var status api.StatusError
+	if !errors.As(err, &status) {
+		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
+	}
+	if status.Code == http.StatusForbidden {
+		who := "no ACL token is given"
+		if c.cfg.Token != "" {
+			who = "the ACL token does not allow it"
+		}
+		return fmt.Errorf("%s: Consul at %s refuses: %s (%s); the task needs a token with service:write on the service and its sidecar", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)
+	}
+	return fmt.Errorf("%s: Consul at %s answers %d: %s", doing, c.cfg.Address, status.Code, strings.TrimSpace(status.Body))
+}
+
+// rootCause drops the request's URL, which is long and says nothing to a user.
+func rootCause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+func isStatus(err error, code int) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && status.Code == code
+}
+
+// parseGRPCAddress reads an address as CONSUL_GRPC_ADDR has it. Names are
+// resolved here, since the bootstrap's cluster is a static one.
+func parseGRPCAddress(addr, caFile string) (bootstrap.Agent, error) {
+	agent := bootstrap.Agent{}
+	rest, isTLS := strings.CutPrefix(addr, "https://")
+	rest = strings.TrimPrefix(rest, "http://")
+	agent.TLS = isTLS
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		agent.Socket, agent.TLS = path, caFile != ""
+	} else {
+		host, port, err := net.SplitHostPort(rest)
+		if err != nil {
+			return agent, Invalidf("consul.grpc_address", "%q is not host:port: %v", addr, err)
+		}
+		ip, err := net.ResolveIPAddr("ip", host)
+		if err != nil {
+			return agent, fmt.Errorf("resolve the address of Consul's gRPC endpoint %q: %w", addr, err)
+		}
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return agent, Invalidf("consul.grpc_address", "%q has no port between 0 and 65535", addr)
+		}
+		parsed, _ := netip.AddrFromSlice(ip.IP)
+		agent.AddrPort = netip.AddrPortFrom(parsed.Unmap(), uint16(number))
+	}
+	if !agent.TLS {
+		return agent, nil
+	}
+	pem, err := readCA(caFile)
+	agent.CAPEM = pem
+	return agent, err
+}

@@ -1,0 +1,144 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// adminSocket is the name of the admin API's socket in the run directory.
+const adminSocket = "admin.sock"
+
+// admin talks to Envoy's admin API.
+type admin struct{ client *http.Client }
+
+// newAdmin reaches the socket through a descriptor of its directory, since the
+// paths of sockets end at 108 bytes and Nomad's directories are longer.
+func newAdmin(dir string) admin {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		d, err := os.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = d.Close() }()
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), adminSocket))
+	}
+	return admin{client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// get gives the answer's body and status.
+func (a admin) get(ctx context.Context, path string) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+path, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	return body, resp.StatusCode, err
+}
+
+// readyStats are the stats that tell how far Envoy has come with Consul.
+const readyStats = `^(control_plane\.connected_state|cluster_manager\.(warming_clusters|cds\.update_(success|rejected))|listener_manager\.(total_listeners_warming|workers_started|lds\.update_(success|rejected)))$`
+
+// progress is how far Envoy has come on its way to ready.
+type progress struct {
+	answers          bool   // the admin API is there
+	state            string // LIVE, PRE_INITIALIZING, INITIALIZING, DRAINING
+	connected        bool   // has an xDS stream to Consul
+	clusters         int    // updates of clusters taken
+	listeners        int    // updates of listeners taken
+	clustersRefused  int
+	listenersRefused int
+	warming          int    // clusters and listeners that wait for something
+	workers          bool   // the workers have started, the listeners listen
+	refusal          string // Envoy's words on what it refused, if any
+}
+
+// progress asks Envoy. An admin API that does not answer yet is an answer.
+func (a admin) progress(ctx context.Context) progress {
+	body, _, err := a.get(ctx, "/ready")
+	if err != nil {
+		return progress{}
+	}
+	p := progress{answers: true, state: strings.TrimSpace(string(body))}
+	stats, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(readyStats))
+	if err != nil || code != http.StatusOK {
+		return p
+	}
+	for name, value := range parseStats(stats) {
+		switch name {
+		case "control_plane.connected_state":
+			p.connected = value > 0
+		case "cluster_manager.cds.update_success":
+			p.clusters = value
+		case "cluster_manager.cds.update_rejected":
+			p.clustersRefused = value
+		case "listener_manager.lds.update_success":
+			p.listeners = value
+		case "listener_manager.lds.update_rejected":
+			p.listenersRefused = value
+		case "cluster_manager.warming_clusters", "listener_manager.total_listeners_warming":
+			p.warming += value
+		case "listener_manager.workers_started":
+			p.workers = value > 0
+		}
+	}
+	return p
+}
+
+// parseStats reads lines of "name: number".
+func parseStats(body []byte) map[string]int {
+	stats := make(map[string]int)
+	for line := range strings.Lines(string(body)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if n, err := strconv.Atoi(value); ok && err == nil {
+			stats[name] = n
+		}
+	}
+	return stats
+}
+
+// refusals collects Envoy's error states: what Consul sent and Envoy refused.
+func (a admin) refusals(ctx context.Context) string {
+	body, code, err := a.get(ctx, "/config_dump")
+	if err != nil || code != http.StatusOK {
+		return ""
+	}
+	var dump struct {
+		Configs []map[string]json.RawMessage `json:"configs"`
+	}
+	if json.Unmarshal(body, &dump) != nil {
+		return ""
+	}
+	var details []string
+	for _, config := range dump.Configs {
+		for _, kind := range []string{"dynamic_listeners", "dynamic_active_clusters", "dynamic_warming_clusters"} {
+			var items []struct {
+				ErrorState struct {
+					Details string `json:"details"`
+				} `json:"error_state"`
+			}
+			if json.Unmarshal(config[kind], &items) != nil {
+				continue
+			}
+			for _, item := range items {
+				if item.ErrorState.Details != "" {
+					details = append(details, item.ErrorState.Details)
+				}
+			}
+		}
+	}
+	return truncate(strings.Join(details, "; "))
+}

@@ -1,0 +1,93 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// probeTimeout is ample for a program that prints a line.
+const probeTimeout = 10 * time.Second
+
+var envoyVersion = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`)
+
+// EnvoyVersion asks a binary for its version ("1.36.4"), as the user who will
+// run it. The error is a sentence that says what is wrong with the file.
+func EnvoyVersion(ctx context.Context, path string, user User) (string, error) {
+	if info, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
+	} else if info.IsDir() || info.Mode()&0o111 == 0 {
+		return "", fmt.Errorf("%s is not an executable file (mode %s)", path, info.Mode())
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	out, err := envoyOnce(ctx, path, user, nil, "--version")
+	if match := envoyVersion.FindSubmatch(out); match != nil {
+		return string(match[1]), nil
+	}
+	if err != nil && len(out) == 0 {
+		return "", fmt.Errorf("run %s --version: %w", path, err)
+	}
+	return "", fmt.Errorf("%s is not an Envoy: `--version` prints %q", path, firstLine(out))
+}
+
+// validateBootstrap runs `envoy --mode validate` and gives Envoy's complaint.
+func validateBootstrap(ctx context.Context, path string, user User, config *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if _, err := config.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	out, err := envoyOnce(ctx, path, user, config, validateArgs()...)
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", err, lastLine(out))
+}
+
+// envoyOnce runs Envoy to its end and gives what it printed.
+func envoyOnce(ctx context.Context, path string, user User, config *os.File, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.Env = "/", []string{}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if config != nil {
+		cmd.ExtraFiles = []*os.File{config} // descriptor 3
+	}
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if user.Switch {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
+	}
+	err := cmd.Run()
+	if err != nil {
+		err = startHint(err, launch{user: user})
+	}
+	return out.Bytes(), err
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return truncate(line)
+}
+
+func lastLine(out []byte) string {
+	text := strings.TrimSpace(string(out))
+	return truncate(text[strings.LastIndexByte(text, '\n')+1:])
+}
+
+func truncate(s string) string {
+	const most = 300
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

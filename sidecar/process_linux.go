@@ -1,0 +1,227 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is an Envoy that this plugin started, or one that an earlier life of
+// the plugin started and this one found again. Envoy is a plain child in a
+// session of its own: it outlives the plugin and Nomad's agent.
+type Process struct {
+	ID    Identity
+	child *os.Process // nil when somebody else is the parent
+	pidfd *os.File
+	done  chan struct{}
+	exit  atomic.Pointer[Exit]
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code   int            // exit status; 128 + Signal when it was killed
+	Signal syscall.Signal // 0 when it exited by itself
+	At     time.Time
+
+	// Unobserved: it ended while nobody watched, and the kernel no longer
+	// tells how.
+	Unobserved bool
+}
+
+func (e Exit) String() string {
+	switch {
+	case e.Unobserved:
+		return "exited while unobserved"
+	case e.Signal != 0:
+		return fmt.Sprintf("was killed by signal %d (%s)", int(e.Signal), unix.SignalName(e.Signal))
+	}
+	return fmt.Sprintf("exited with status %d", e.Code)
+}
+
+// launch says what to execute, where and as whom.
+type launch struct {
+	path  string
+	args  []string // without argv[0]
+	env   []string
+	dir   *os.File   // working directory
+	files []*os.File // stdin, stdout, stderr, then descriptor 3, 4 …
+	user  User
+}
+
+// startProcess starts a child in a session of its own, as the user, without
+// the means to gain privileges.
+func startProcess(l launch) (*Process, error) {
+	fd := -1
+	attr := &os.ProcAttr{
+		// The path of the directory may lead through ones that only root may
+		// search; the descriptor does not. (The child changes directory after
+		// it changed user.)
+		Dir:   fmt.Sprintf("/proc/self/fd/%d", l.dir.Fd()),
+		Env:   l.env,
+		Files: l.files,
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &fd},
+	}
+	if l.user.Switch {
+		attr.Sys.Credential = &syscall.Credential{Uid: l.user.UID, Gid: l.user.GID}
+	}
+	child, err := forkWithoutPrivileges(l.path, append([]string{l.path}, l.args...), attr)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", l.path, startHint(err, l))
+	}
+	p := &Process{child: child, done: make(chan struct{})}
+	if p.ID, err = identify(child.Pid); err == nil {
+		p.pidfd, err = openPIDFD(child.Pid)
+	}
+	if fd >= 0 {
+		_ = unix.Close(fd)
+	}
+	if err != nil {
+		_ = child.Kill()
+		_, _ = child.Wait()
+		return nil, fmt.Errorf("watch process %d: %w", child.Pid, err)
+	}
+	go p.watch()
+	return p, nil
+}
+
+// forkWithoutPrivileges starts the process from a thread that has given up
+// gaining privileges by execve; the child inherits that. The thread ends with
+// its goroutine, as it is never unlocked.
+func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	type result struct {
+		child *os.Process
+		err   error
+	}
+	started := make(chan result)
+	go func() {
+		runtime.LockOSThread()
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			started <- result{err: fmt.Errorf("set no_new_privs: %w", err)}
+			return
+		}
+		child, err := os.StartProcess(path, argv, attr)
+		started <- result{child, err}
+	}()
+	r := <-started
+	return r.child, r.err
+}
+
+func startHint(err error, l launch) error {
+	if errors.Is(err, unix.EACCES) && l.user.Switch {
+		return fmt.Errorf("user %s may not execute it: %w; make the file executable and every directory above it searchable for all users", l.user.Name, err)
+	}
+	return err
+}
+
+// attachProcess finds a process again by its identity. It gives nil and no
+// error when that process is gone, whoever has its pid now.
+func attachProcess(id Identity) (*Process, error) {
+	pidfd, err := openPIDFD(id.PID)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", id.PID, err)
+	}
+	// Only now that the descriptor pins the process can its identity be checked.
+	now, err := identify(id.PID)
+	if err != nil || now != id {
+		return nil, pidfd.Close()
+	}
+	p := &Process{ID: id, pidfd: pidfd, done: make(chan struct{})}
+	go p.watch()
+	return p, nil
+}
+
+// Done is closed when the process has ended and its Exit is known.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit is meaningful once Done is closed.
+func (p *Process) Exit() Exit {
+	if e := p.exit.Load(); e != nil {
+		return *e
+	}
+	return Exit{}
+}
+
+// Signal sends to the process itself, never to a successor of its pid.
+func (p *Process) Signal(sig syscall.Signal) error {
+	raw, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	ctlErr := raw.Control(func(fd uintptr) {
+		err = unix.PidfdSendSignal(int(fd), sig, nil, 0)
+	})
+	if ctlErr != nil {
+		return os.ErrProcessDone
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// KillGroup kills the process and all that it started. As long as the process
+// has not been reaped, its group's number belongs to nobody else.
+func (p *Process) KillGroup() error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	err := unix.Kill(-p.ID.PID, unix.SIGKILL)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// watch waits for the end without holding a thread.
+func (p *Process) watch() {
+	defer close(p.done)
+	defer func() { _ = p.pidfd.Close() }()
+	if raw, err := p.pidfd.SyscallConn(); err == nil {
+		_ = raw.Read(func(fd uintptr) bool { return pidfdEnded(int(fd)) })
+	}
+	exit := p.reap()
+	exit.At = time.Now()
+	p.exit.Store(&exit)
+}
+
+func (p *Process) reap() Exit {
+	if p.child == nil {
+		return strangersExit(p.ID, p.pidfd)
+	}
+	state, err := p.child.Wait()
+	if err != nil {
+		return Exit{Unobserved: true}
+	}
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if !ok {
+		return Exit{Unobserved: true}
+	}
+	return ExitOf(status)
+}
+
+// ExitOf reads a wait status.
+func ExitOf(status syscall.WaitStatus) Exit {
+	if status.Signaled() {
+		return Exit{Code: 128 + int(status.Signal()), Signal: status.Signal()}
+	}
+	return Exit{Code: status.ExitStatus()}
+}
+
+// goneProcess stands for one that ended while nobody watched.
+func goneProcess(id Identity) *Process {
+	p := &Process{ID: id, done: make(chan struct{})}
+	p.exit.Store(&Exit{Unobserved: true, At: time.Now()})
+	close(p.done)
+	return p
+}

@@ -1,0 +1,109 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// makeRunDir makes Envoy's own directory: nobody else may look into it.
+func makeRunDir(r Run) error {
+	// What an earlier run of this very task left behind goes first.
+	if err := os.RemoveAll(r.Dir); err != nil {
+		return fmt.Errorf("clear the run directory: %w", err)
+	}
+	if err := os.Mkdir(r.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the run directory: %w", err)
+	}
+	if !r.User.Switch {
+		return nil
+	}
+	if err := os.Chown(r.Dir, int(r.User.UID), int(r.User.GID)); err != nil {
+		return errors.Join(fmt.Errorf("give the run directory to %s: %w", r.User.Name, err), os.Remove(r.Dir))
+	}
+	return nil
+}
+
+// secretFile gives a file that lies nowhere: it is memory of the processes
+// that have it open, and the user's alone.
+func secretFile(name string, content []byte, user User) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a memory file: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if err := fillSecret(f, content, user); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the bootstrap to memory: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+func fillSecret(f *os.File, content []byte, user User) error {
+	if err := f.Chmod(0o400); err != nil {
+		return err
+	}
+	if user.Switch {
+		if err := f.Chown(int(user.UID), int(user.GID)); err != nil {
+			return err
+		}
+	}
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	_, err := f.Seek(0, 0)
+	return err
+}
+
+// logPipeSize is how much of Envoy's log waits for a reader: the most that
+// Linux gives to everybody.
+const logPipeSize = 1 << 20
+
+// openLog opens where Envoy's output goes. A FIFO is opened for reading, too,
+// so that it always has a reader and Envoy never gets EPIPE when Nomad's is
+// away; it never blocks; and it holds a megabyte before lines are lost.
+func openLog(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode()&fs.ModeNamedPipe == 0 {
+		return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the task's log: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the task's log: %w", err)
+	}
+	// Less room is no reason to fail.
+	_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, logPipeSize)
+	// Fd made the description blocking; Envoy inherits the description.
+	if err := syscall.SetNonblock(int(f.Fd()), true); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the task's log: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// checkPortFree fails when somebody listens on the port. Two Envoys of one
+// user would share it silently (SO_REUSEPORT) and split its traffic.
+func checkPortFree(ctx context.Context, p Port) error {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", p.HostPort())
+	if err == nil {
+		return l.Close()
+	}
+	if errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("the port %s is already in use by another process; is a proxy of an earlier run still there?", p)
+	}
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("the address of port %s does not belong to this machine", p)
+	}
+	if errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("the port %s may not be bound by this user", p)
+	}
+	return fmt.Errorf("bind the port %s: %w", p, err)
+}

@@ -1,0 +1,188 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-hclog"
+)
+
+// Emit tells the user of the sidecar what happened, in a sentence.
+type Emit func(sentence string)
+
+// Sidecar is one proxy, from its registration to its end.
+type Sidecar struct {
+	spec   Spec
+	consul *Consul
+	admin  admin
+	emit   Emit
+	log    hclog.Logger
+	undo   undo
+
+	// Set while it starts or is attached to; not changed after.
+	version string
+	agent   AgentInfo
+	parent  *api.AgentService // nil when standalone
+	proc    *Process
+	started time.Time
+
+	status atomic.Pointer[Status]
+	stop   chan stopRequest
+	done   chan struct{}
+}
+
+// Phase is where a sidecar is on its way.
+type Phase string
+
+// The phases, in their order.
+const (
+	Warming Phase = "warming" // Envoy is ready, the local service has not answered yet
+	Serving Phase = "serving" // peers are routed to it
+	Exited  Phase = "exited"
+)
+
+// Status is a snapshot of a sidecar.
+type Status struct {
+	Phase        Phase
+	ProxyID      string
+	Listener     string
+	EnvoyVersion string
+	Process      Identity
+	StartedAt    time.Time
+	Exit         Exit // meaningful when Phase is Exited
+}
+
+// State is what must be remembered to find a sidecar again. It holds no secret.
+type State struct {
+	Process       Identity
+	StartedAt     time.Time
+	EnvoyVersion  string
+	ParentID      string // empty when standalone
+	ParentAddress string
+	ParentPort    int
+}
+
+type stopRequest struct {
+	signal   syscall.Signal
+	deadline time.Time
+}
+
+func newSidecar(spec Spec, emit Emit, log hclog.Logger) (*Sidecar, error) {
+	consul, err := NewConsul(spec.Consul)
+	if err != nil {
+		return nil, err
+	}
+	return &Sidecar{
+		spec:   spec,
+		consul: consul,
+		admin:  newAdmin(spec.Run.Dir),
+		emit:   emit,
+		log:    log,
+		stop:   make(chan stopRequest),
+		done:   make(chan struct{}),
+	}, nil
+}
+
+// Start registers the proxy, starts Envoy and returns when it is ready for the
+// app. When it fails, nothing is left behind; an *InvalidError is the user's
+// mistake, every other error may pass.
+func Start(ctx context.Context, spec Spec, emit Emit, log hclog.Logger) (*Sidecar, error) {
+	s, err := newSidecar(spec, emit, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		if undoErr := s.undo.run(context.WithoutCancel(ctx)); undoErr != nil {
+			log.Error("something is left behind of a sidecar that did not start", "proxy", s.proxyID(), "error", undoErr)
+		}
+		s.consul.Close()
+		return nil, err
+	}
+	s.publish(Warming, Exit{})
+	go s.supervise(context.WithoutCancel(ctx))
+	return s, nil
+}
+
+// Attach finds a sidecar again that an earlier life of this program started.
+// One whose Envoy has gone in the meantime is Exited at once.
+func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Logger) (*Sidecar, error) {
+	s, err := newSidecar(spec, emit, log)
+	if err != nil {
+		return nil, err
+	}
+	s.version, s.started = state.EnvoyVersion, state.StartedAt
+	if state.ParentID != "" {
+		s.parent = &api.AgentService{ID: state.ParentID, Service: spec.Service, Address: state.ParentAddress, Port: state.ParentPort}
+	}
+	s.undo.push(s.removeRunDir)
+	s.undo.push(s.withdraw)
+	if s.proc, err = attachProcess(state.Process); err != nil {
+		s.consul.Close()
+		return nil, err
+	}
+	if s.proc == nil {
+		s.proc = goneProcess(state.Process)
+	} else {
+		s.undo.push(s.kill)
+		s.emit(fmt.Sprintf("Found Envoy again (pid %d)", state.Process.PID))
+	}
+	s.publish(Warming, Exit{})
+	go s.supervise(context.WithoutCancel(ctx))
+	return s, nil
+}
+
+// State gives what Attach needs.
+func (s *Sidecar) State() State {
+	state := State{Process: s.proc.ID, StartedAt: s.started, EnvoyVersion: s.version}
+	if s.parent != nil {
+		state.ParentID, state.ParentAddress, state.ParentPort = s.parent.ID, s.parent.Address, s.parent.Port
+	}
+	return state
+}
+
+// Status gives the latest snapshot.
+func (s *Sidecar) Status() Status { return *s.status.Load() }
+
+// Done is closed when Envoy is gone and Status tells how it ended.
+func (s *Sidecar) Done() <-chan struct{} { return s.done }
+
+// Signal goes to Envoy.
+func (s *Sidecar) Signal(sig syscall.Signal) error { return s.proc.Signal(sig) }
+
+// Stop withdraws the registration, then ends Envoy with the signal, and with
+// SIGKILL of all its processes when the timeout has passed. It returns when
+// Envoy is gone.
+func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
+	req := stopRequest{signal: sig, deadline: time.Now().Add(timeout)}
+	select {
+	case s.stop <- req:
+	case <-s.done:
+	}
+	<-s.done
+}
+
+// Destroy leaves nothing behind, whatever state the sidecar is in.
+func (s *Sidecar) Destroy(ctx context.Context) error {
+	s.Stop(syscall.SIGKILL, 0)
+	err := s.undo.run(ctx)
+	s.consul.Close()
+	return err
+}
+
+func (s *Sidecar) publish(phase Phase, exit Exit) {
+	s.status.Store(&Status{
+		Phase:        phase,
+		ProxyID:      s.proxyID(),
+		Listener:     s.spec.Listener.HostPort(),
+		EnvoyVersion: s.version,
+		Process:      s.proc.ID,
+		StartedAt:    s.started,
+		Exit:         exit,
+	})
+}
+
+func (s *Sidecar) proxyID() string { return s.spec.proxyID(s.parent) }

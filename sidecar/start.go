@@ -1,0 +1,262 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/errgroup"
+
+	"nomad-driver-connect/bootstrap"
+)
+
+const (
+	// parentWait is how long Nomad may take to register the group's services,
+	// which it does while the first tasks start.
+	parentWait = 5 * time.Second
+	parentPoll = 100 * time.Millisecond
+
+	readyPoll = 20 * time.Millisecond
+
+	// parentCheck is how often a start looks whether its parent is still wanted.
+	parentCheck = 500 * time.Millisecond
+)
+
+// start goes through the steps, each of which pushes its own undoing.
+func (s *Sidecar) start(ctx context.Context) error {
+	config := (*os.File)(nil)
+	for _, step := range []func(context.Context) error{
+		s.survey,
+		s.findParent,
+		s.claimPorts,
+		s.makeRunDir,
+		s.register,
+		func(ctx context.Context) (err error) { config, err = s.render(ctx); return err },
+		func(ctx context.Context) error { return s.launch(ctx, config) },
+		func(ctx context.Context) error { return s.awaitReady(ctx, config) },
+	} {
+		if err := step(ctx); err != nil {
+			return errors.Join(err, closeFile(config))
+		}
+	}
+	return closeFile(config)
+}
+
+func closeFile(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+// survey looks at what the sidecar is built on: Envoy and the Consul agent.
+func (s *Sidecar) survey(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		s.version, err = EnvoyVersion(ctx, s.spec.Envoy.Path, s.spec.Run.User)
+		return err
+	})
+	group.Go(func() (err error) {
+		s.agent, err = s.consul.Info(ctx)
+		return err
+	})
+	return group.Wait()
+}
+
+// findParent waits for the registration of the service that the proxy fronts.
+func (s *Sidecar) findParent(ctx context.Context) error {
+	if s.spec.Parent == nil {
+		return nil
+	}
+	deadline := time.Now().Add(parentWait)
+	tick := time.NewTicker(parentPoll)
+	defer tick.Stop()
+	for {
+		group, err := s.consul.GroupServices(ctx, s.spec.Parent.IDPrefix)
+		if err != nil {
+			return err
+		}
+		if s.parent, err = chooseParent(s.spec, group); err != nil || s.parent != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return noParent(s.spec, group)
+		}
+		<-tick.C
+	}
+}
+
+func noParent(s Spec, group []*api.AgentService) error {
+	if len(group) == 0 {
+		return fmt.Errorf("Consul has no service of this group yet: %q was to be registered by Nomad within %s; is Nomad connected to the same Consul agent, and has the group a service with that name? (A client without a service of its own says standalone = true.)",
+			s.Service, parentWait)
+	}
+	names := make([]string, 0, len(group))
+	for _, svc := range group {
+		names = append(names, svc.Service)
+	}
+	label := ""
+	if s.Parent.PortLabel != "" {
+		label = fmt.Sprintf(" on port %q", s.Parent.PortLabel)
+	}
+	return Invalidf("service", "the group has no service %q%s; it has: %s", s.Service, label, quoteAll(names))
+}
+
+// claimPorts proves that nobody else holds a port the proxy will listen on.
+func (s *Sidecar) claimPorts(ctx context.Context) error {
+	for _, port := range listenPorts(s.spec) {
+		if err := checkPortFree(ctx, port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listenPorts are those that Envoy will listen on.
+func listenPorts(s Spec) []Port {
+	ports := []Port{s.Listener}
+	for _, u := range s.Proxy.Upstreams {
+		if u.LocalBindSocketPath == "" {
+			ports = append(ports, Port{
+				Label:   "upstream " + u.DestinationName,
+				Address: firstNonEmpty(u.LocalBindAddress, "127.0.0.1"),
+				Number:  u.LocalBindPort,
+			})
+		}
+	}
+	return ports
+}
+
+func (s *Sidecar) makeRunDir(context.Context) error {
+	if err := makeRunDir(s.spec.Run); err != nil {
+		return err
+	}
+	s.undo.push(s.removeRunDir)
+	return nil
+}
+
+func (s *Sidecar) register(ctx context.Context) error {
+	// A failed request may have been carried out all the same.
+	s.undo.push(s.withdraw)
+	if err := s.consul.Register(ctx, registration(s.spec, s.parent, Identity{}, false)); err != nil {
+		return err
+	}
+	s.emit(fmt.Sprintf("Registered %s in Consul, public listener %s", s.spec.Service+proxySuffix, s.spec.Listener))
+	return nil
+}
+
+// render gives the bootstrap as a file in memory; the caller closes it.
+func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
+	in, err := fetchInputs(ctx, s.consul, s.proxyID(), bootstrap.Inputs{
+		Agent: s.agent.XDS,
+		Admin: bootstrap.Admin{Socket: adminSocket},
+		Token: s.spec.Consul.Token,
+	})
+	if err != nil {
+		return nil, err
+	}
+	message, err := bootstrap.Render(in)
+	if err != nil {
+		return nil, fmt.Errorf("render the bootstrap: %w", err)
+	}
+	content, err := bootstrap.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("render the bootstrap: %w", err)
+	}
+	note := ""
+	if s.agent.Note != "" {
+		note = " (" + s.agent.Note + ")"
+	}
+	s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
+	return secretFile("bootstrap.json", content, s.spec.Run.User)
+}
+
+func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
+	proc, err := startEnvoy(s.spec, config)
+	if err != nil {
+		return err
+	}
+	s.proc, s.started = proc, time.Now()
+	s.undo.push(s.kill)
+	// From now on the registration says whose process it stands for.
+	return s.consul.Register(ctx, registration(s.spec, s.parent, proc.ID, false))
+}
+
+// startEnvoy starts Envoy as the specification has it.
+func startEnvoy(spec Spec, config *os.File) (*Process, error) {
+	files := []*os.File{nil, nil, nil, config}
+	var err error
+	open := func(f *os.File, openErr error) *os.File {
+		err = errors.Join(err, openErr)
+		return f
+	}
+	files[0] = open(os.Open(os.DevNull))
+	files[1] = open(openLog(spec.Run.Stdout))
+	files[2] = open(openLog(spec.Run.Stderr))
+	dir := open(os.Open(spec.Run.Dir))
+	defer func() {
+		for _, f := range append(files[:3], dir) {
+			_ = closeFile(f)
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	return startProcess(launch{
+		path:  spec.Envoy.Path,
+		args:  envoyArgs(spec.Envoy),
+		env:   spec.Run.Env,
+		dir:   dir,
+		files: files,
+		user:  spec.Run.User,
+	})
+}
+
+// awaitReady returns when Envoy is of use to the app, or says what is missing.
+func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
+	defer cancel()
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	missing := ""
+	nextParentCheck := time.Now().Add(parentCheck)
+	for {
+		p := s.admin.progress(ctx)
+		if p.clustersRefused+p.listenersRefused > 0 {
+			p.refusal = s.admin.refusals(ctx)
+		}
+		// A request that the deadline cut off says nothing new.
+		if ctx.Err() == nil {
+			missing = notReady(p, s.agent.XDS.String())
+		}
+		if missing == "" {
+			s.emit(fmt.Sprintf("Envoy %s is ready in %d ms (pid %d)", s.version, time.Since(s.started).Milliseconds(), s.proc.ID.PID))
+			return nil
+		}
+		if s.parent != nil && time.Now().After(nextParentCheck) {
+			nextParentCheck = time.Now().Add(parentCheck)
+			if svc, err := s.consul.Service(ctx, s.parent.ID); err == nil && svc == nil {
+				return fmt.Errorf("gave up before Envoy was ready: the service %q was withdrawn from Consul; %s", s.spec.Service, missing)
+			}
+		}
+		select {
+		case <-s.proc.Done():
+			return s.diedEarly(config)
+		case <-ctx.Done():
+			return fmt.Errorf("Envoy is not ready after %s: %s", s.spec.ReadyTimeout, missing)
+		case <-tick.C:
+		}
+	}
+}
+
+// diedEarly asks Envoy itself what it did not like.
+func (s *Sidecar) diedEarly(config *os.File) error {
+	err := fmt.Errorf("Envoy %s before it was ready", s.proc.Exit())
+	if reason := validateBootstrap(context.Background(), s.spec.Envoy.Path, s.spec.Run.User, config); reason != nil {
+		return fmt.Errorf("%w; it refuses the bootstrap: %w", err, reason)
+	}
+	return fmt.Errorf("%w; it accepts the bootstrap, so see the task's log for the reason", err)
+}

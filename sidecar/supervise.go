@@ -1,0 +1,141 @@
+package sidecar
+
+import (
+	"context"
+	"net"
+	"os"
+	"strconv"
+	"time"
+)
+
+const (
+	probeInterval = 50 * time.Millisecond
+	dialTimeout   = 500 * time.Millisecond
+	retryInterval = time.Second
+)
+
+// supervise owns the sidecar from the moment Envoy is ready until it is gone.
+func (s *Sidecar) supervise(ctx context.Context) {
+	defer close(s.done)
+	tick := time.NewTicker(probeInterval)
+	defer tick.Stop()
+	complained := false
+	for {
+		select {
+		case <-s.proc.Done():
+			s.crashed(ctx)
+			return
+		case req := <-s.stop:
+			s.shutDown(ctx, req)
+			return
+		case <-tick.C:
+			if !s.localServiceAnswers(ctx) {
+				continue
+			}
+			switch err := s.openGate(ctx); {
+			case err == nil:
+				tick.Stop()
+			case complained:
+			default:
+				complained = true
+				s.emit("Could not open the sidecar to its peers, will try again: " + err.Error())
+				tick.Reset(retryInterval)
+			}
+		}
+	}
+}
+
+// localServiceAnswers says whether the app accepts a connection. Without a
+// parent there is no app to wait for.
+func (s *Sidecar) localServiceAnswers(ctx context.Context) bool {
+	if s.parent == nil {
+		return true
+	}
+	network, address := s.localService()
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+func (s *Sidecar) localService() (network, address string) {
+	proxy := registration(s.spec, s.parent, Identity{}, true).Proxy
+	if proxy.LocalServiceSocketPath != "" {
+		return "unix", proxy.LocalServiceSocketPath
+	}
+	return "tcp", net.JoinHostPort(proxy.LocalServiceAddress, strconv.Itoa(proxy.LocalServicePort))
+}
+
+// openGate lets peers in, unless the registration was withdrawn meanwhile.
+func (s *Sidecar) openGate(ctx context.Context) error {
+	current, err := s.consul.Service(ctx, s.proxyID())
+	if err != nil {
+		return err
+	}
+	if current == nil {
+		s.log.Info("the sidecar was withdrawn from Consul before it served", "proxy", s.proxyID())
+		return nil
+	}
+	if err := s.consul.Register(ctx, registration(s.spec, s.parent, s.proc.ID, true)); err != nil {
+		return err
+	}
+	s.publish(Serving, Exit{})
+	if s.parent != nil {
+		_, address := s.localService()
+		s.emit("Serving: the local service accepts connections at " + address)
+	}
+	return nil
+}
+
+// crashed tells Consul and the user of an end that nobody asked for.
+func (s *Sidecar) crashed(ctx context.Context) {
+	exit := s.proc.Exit()
+	sentence := "Envoy " + exit.String()
+	if err := s.consul.MarkCritical(ctx, s.proxyID(), sentence); err != nil {
+		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
+	}
+	s.emit(sentence)
+	s.publish(Exited, exit)
+}
+
+// shutDown withdraws, then ends Envoy.
+func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
+	if err := s.withdraw(ctx); err != nil {
+		s.emit("Could not withdraw the sidecar: " + err.Error())
+	}
+	if err := s.proc.Signal(req.signal); err != nil && err != os.ErrProcessDone {
+		s.log.Warn("could not signal Envoy", "signal", req.signal, "error", err)
+	}
+	expired := time.NewTimer(time.Until(req.deadline))
+	defer expired.Stop()
+	select {
+	case <-s.proc.Done():
+	case <-expired.C:
+		if err := s.kill(ctx); err != nil {
+			s.log.Error("could not kill Envoy", "pid", s.proc.ID.PID, "error", err)
+		}
+	}
+	exit := s.proc.Exit()
+	s.emit("Stopped: withdrawn from Consul, Envoy " + exit.String())
+	s.publish(Exited, exit)
+}
+
+// withdraw, kill and removeRunDir are the undo steps; each may run again.
+
+func (s *Sidecar) withdraw(ctx context.Context) error {
+	return s.consul.Deregister(ctx, s.proxyID())
+}
+
+func (s *Sidecar) kill(context.Context) error {
+	err := s.proc.KillGroup()
+	if err == nil {
+		<-s.proc.Done()
+	}
+	return err
+}
+
+func (s *Sidecar) removeRunDir(context.Context) error {
+	return os.RemoveAll(s.spec.Run.Dir)
+}

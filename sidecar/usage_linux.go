@@ -1,0 +1,31 @@
+package sidecar
+
+import (
+	"os"
+	"time"
+)
+
+// clockTick is the unit of CPU time in /proc: USER_HZ, 100 on every Linux.
+const clockTick = time.Second / 100
+
+// Usage is what the proxy uses of the machine.
+type Usage struct {
+	User, System time.Duration // CPU time since it started
+	RSS          uint64        // bytes
+}
+
+// Usage reads it from /proc.
+func (s *Sidecar) Usage() (Usage, error) {
+	st, err := readStat(s.proc.ID.PID)
+	if err != nil {
+		return Usage{}, err
+	}
+	if st.startTime != s.proc.ID.StartTime {
+		return Usage{}, os.ErrProcessDone
+	}
+	return Usage{
+		User:   time.Duration(st.utime) * clockTick,
+		System: time.Duration(st.stime) * clockTick,
+		RSS:    st.rss * uint64(os.Getpagesize()),
+	}, nil
+}
