@@ -21,10 +21,11 @@ import (
 func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
-	cmd, err := p.command(ctx, id, command)
+	cmd, release, err := p.command(ctx, id, command)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	result, err := execResult(cmd.Run())
@@ -42,10 +43,11 @@ func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*
 func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd, err := p.command(ctx, id, opts.Command)
+	cmd, release, err := p.command(ctx, id, opts.Command)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	if opts.Tty {
 		return execTerminal(ctx, cmd, opts)
 	}
@@ -88,28 +90,32 @@ func execTerminal(ctx context.Context, cmd *exec.Cmd, opts *drivers.ExecOptions)
 }
 
 // command prepares a command that runs as the proxy's user, in the task's
-// directory, with the task's environment.
-func (p *Plugin) command(ctx context.Context, id string, command []string) (*exec.Cmd, error) {
+// directory, with the task's environment. What it holds is given back by
+// release when the command has ended.
+func (p *Plugin) command(ctx context.Context, id string, command []string) (cmd *exec.Cmd, release func(), err error) {
 	t, err := p.tasks.get(id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(command) == 0 {
-		return nil, errors.New("no command is given to execute in the task")
+		return nil, nil, errors.New("no command is given to execute in the task")
 	}
-	user, err := lookUpUser(t.config.User)
+	user := t.sidecar.User()
+	path := t.config.TaskDir().Dir
+	dir, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("open the task's directory: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir = t.config.TaskDir().Dir
-	cmd.Env = append(t.config.EnvList(), "PATH="+os.Getenv("PATH"))
+	cmd = exec.CommandContext(ctx, command[0], command[1:]...)
+	// The path may lead through directories that only root may search.
+	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
+	cmd.Env = append(t.config.EnvList(), "PATH="+os.Getenv("PATH"), "PWD="+path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if user.Switch {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
 	}
 	cmd.WaitDelay = time.Second
-	return cmd, nil
+	return cmd, func() { _ = dir.Close() }, nil
 }
 
 // execResult tells a command that failed from one that could not run.

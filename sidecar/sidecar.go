@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,11 +23,12 @@ type Sidecar struct {
 	undo   undo
 
 	// Set while it starts or is attached to; not changed after.
-	version string
-	agent   AgentInfo
-	parent  *api.AgentService // nil when standalone
-	proc    *Process
-	started time.Time
+	attached bool // by Attach, not by Start
+	version  string
+	agent    AgentInfo
+	parent   *api.AgentService // nil when standalone
+	proc     *Process
+	started  time.Time
 
 	status atomic.Pointer[Status]
 	stop   chan stopRequest
@@ -114,7 +114,7 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 	if err != nil {
 		return nil, err
 	}
-	s.version, s.started = state.EnvoyVersion, state.StartedAt
+	s.attached, s.version, s.started = true, state.EnvoyVersion, state.StartedAt
 	if state.ParentID != "" {
 		s.parent = &api.AgentService{ID: state.ParentID, Service: spec.Service, Address: state.ParentAddress, Port: state.ParentPort}
 	}
@@ -128,7 +128,6 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 		s.proc = goneProcess(state.Process)
 	} else {
 		s.undo.push(s.kill)
-		s.emit(fmt.Sprintf("Found Envoy again (pid %d)", state.Process.PID))
 	}
 	s.publish(Warming, Exit{})
 	go s.supervise(context.WithoutCancel(ctx))
@@ -149,6 +148,9 @@ func (s *Sidecar) Status() Status { return *s.status.Load() }
 
 // Done is closed when Envoy is gone and Status tells how it ended.
 func (s *Sidecar) Done() <-chan struct{} { return s.done }
+
+// User is whom Envoy runs as.
+func (s *Sidecar) User() User { return s.spec.Run.User }
 
 // Signal goes to Envoy.
 func (s *Sidecar) Signal(sig syscall.Signal) error { return s.proc.Signal(sig) }

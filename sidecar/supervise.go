@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -82,8 +83,10 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 		return err
 	}
 	s.publish(Serving, Exit{})
-	if s.parent != nil {
-		_, address := s.localService()
+	switch _, address := s.localService(); {
+	case s.attached:
+		s.emit(fmt.Sprintf("Found Envoy again (pid %d), serving", s.proc.ID.PID))
+	case s.parent != nil:
 		s.emit("Serving: the local service accepts connections at " + address)
 	}
 	return nil

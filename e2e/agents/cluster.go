@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ type Cluster struct {
 	Consul *Consul
 	Nomad  *Nomad
 
-	cgroup string
+	cgroup        string
+	cgroupsBefore []string
 }
 
 // Options say what a cluster is made of.
@@ -47,7 +49,7 @@ func StartCluster(ctx context.Context, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Dir: dir, cgroup: filepath.Base(dir)}
+	c := &Cluster{Dir: dir, cgroup: filepath.Base(dir), cgroupsBefore: cgroupRoots("")}
 	if err := c.start(ctx, opts); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
@@ -167,11 +169,12 @@ func (c *Cluster) Close(ctx context.Context) error {
 	if c.Consul != nil {
 		errs = append(errs, c.Consul.Stop())
 	}
-	errs = append(errs, c.endLeftovers(), unmountBelow(c.Dir), os.RemoveAll(c.Dir), removeCgroups(c.cgroup))
+	errs = append(errs, c.endLeftovers(), unmountBelow(c.Dir), os.RemoveAll(c.Dir), removeCgroups(cgroupRoots(c.cgroup), c.cgroupsBefore))
 	return errors.Join(errs...)
 }
 
-// PurgeJobs stops and purges all jobs and waits until their tasks are gone.
+// PurgeJobs stops and purges all jobs and waits until no task runs, also of
+// jobs that were purged before.
 func (c *Cluster) PurgeJobs(ctx context.Context) error {
 	opts := (&api.QueryOptions{}).WithContext(ctx)
 	jobs, _, err := c.Nomad.Client.Jobs().List(opts)
@@ -180,6 +183,15 @@ func (c *Cluster) PurgeJobs(ctx context.Context) error {
 	}
 	for _, job := range jobs {
 		if err := c.Nomad.Purge(ctx, job.ID); err != nil {
+			return err
+		}
+	}
+	allocs, _, err := c.Nomad.Client.Allocations().List(opts)
+	if err != nil {
+		return fmt.Errorf("list the allocations: %w", err)
+	}
+	for _, alloc := range allocs {
+		if err := c.Nomad.awaitDead(ctx, alloc.ID); err != nil {
 			return err
 		}
 	}
@@ -235,13 +247,27 @@ func unmountBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// removeCgroups removes what Nomad made for its tasks.
-func removeCgroups(parent string) error {
+// cgroupRoots are where Nomad puts its tasks' cgroups: below cgroup_parent
+// with cgroups v2, below "nomad" in every hierarchy of v1.
+func cgroupRoots(parent string) []string {
+	var v2 []string
+	if parent != "" {
+		v2, _ = filepath.Glob("/sys/fs/cgroup/" + parent)
+	}
+	v1, _ := filepath.Glob("/sys/fs/cgroup/*/nomad")
+	return append(v2, v1...)
+}
+
+// removeCgroups removes those that were not there before, unless another
+// Nomad of this machine uses them by now.
+func removeCgroups(roots, before []string) error {
 	var errs []error
-	for _, pattern := range []string{"/sys/fs/cgroup/" + parent, "/sys/fs/cgroup/*/" + parent} {
-		roots, _ := filepath.Glob(pattern)
-		for _, root := range roots {
-			errs = append(errs, removeCgroup(root))
+	for _, root := range roots {
+		if slices.Contains(before, root) {
+			continue
+		}
+		if err := removeCgroup(root); err != nil && !errors.Is(err, unix.EBUSY) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

@@ -75,9 +75,10 @@ func Port(alloc *api.Allocation, label string) (string, error) {
 	return "", fmt.Errorf("allocation %s has no port %q", alloc.ID, label)
 }
 
-// Purge stops a job for good and returns when its tasks are dead.
+// Purge stops a job, waits until its tasks are dead, and has it forgotten. (A
+// purge forgets the allocations at once: one could not see them end.)
 func (n *Nomad) Purge(ctx context.Context, job string) error {
-	// A purge on top of an evaluation that is under way can crash the server.
+	// A stop on top of an evaluation that is under way can crash the server.
 	err := Within(ctx, time.Minute, func(ctx context.Context) error {
 		evals, _, err := n.Client.Jobs().Evaluations(job, (&api.QueryOptions{}).WithContext(ctx))
 		for _, e := range evals {
@@ -90,11 +91,12 @@ func (n *Nomad) Purge(ctx context.Context, job string) error {
 	if err != nil {
 		return err
 	}
-	allocs, err := n.Allocs(ctx, job)
-	if err != nil {
+	write := (&api.WriteOptions{}).WithContext(ctx)
+	if _, _, err := n.Client.Jobs().Deregister(job, false, write); err != nil {
 		return err
 	}
-	if _, _, err := n.Client.Jobs().Deregister(job, true, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+	allocs, err := n.Allocs(ctx, job)
+	if err != nil {
 		return err
 	}
 	for _, alloc := range allocs {
@@ -102,7 +104,8 @@ func (n *Nomad) Purge(ctx context.Context, job string) error {
 			return err
 		}
 	}
-	return nil
+	_, _, err = n.Client.Jobs().Deregister(job, true, write)
+	return err
 }
 
 func (n *Nomad) awaitDead(ctx context.Context, allocID string) error {
