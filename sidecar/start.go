@@ -244,7 +244,7 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 		}
 		select {
 		case <-s.proc.Done():
-			return s.diedEarly(config)
+			return s.diedEarly(ctx, config)
 		case <-ctx.Done():
 			return fmt.Errorf("Envoy is not ready after %s: %s", s.spec.ReadyTimeout, missing)
 		case <-tick.C:
@@ -253,9 +253,9 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 }
 
 // diedEarly asks Envoy itself what it did not like.
-func (s *Sidecar) diedEarly(config *os.File) error {
+func (s *Sidecar) diedEarly(ctx context.Context, config *os.File) error {
 	err := fmt.Errorf("Envoy %s before it was ready", s.proc.Exit())
-	if reason := validateBootstrap(context.Background(), s.spec.Envoy.Path, s.spec.Run.User, config); reason != nil {
+	if reason := validateBootstrap(ctx, s.spec.Envoy.Path, s.spec.Run.User, config); reason != nil {
 		return fmt.Errorf("%w; it refuses the bootstrap: %w", err, reason)
 	}
 	return fmt.Errorf("%w; it accepts the bootstrap, so see the task's log for the reason", err)

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -108,7 +109,7 @@ func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 	if err := s.withdraw(ctx); err != nil {
 		s.emit("Could not withdraw the sidecar: " + err.Error())
 	}
-	if err := s.proc.Signal(req.signal); err != nil && err != os.ErrProcessDone {
+	if err := s.proc.Signal(req.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.log.Warn("could not signal Envoy", "signal", req.signal, "error", err)
 	}
 	expired := time.NewTimer(time.Until(req.deadline))

@@ -169,7 +169,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 	if c.Consul != nil {
 		errs = append(errs, c.Consul.Stop())
 	}
-	errs = append(errs, c.endLeftovers(), unmountBelow(c.Dir), os.RemoveAll(c.Dir), removeCgroups(cgroupRoots(c.cgroup), c.cgroupsBefore))
+	errs = append(errs, c.endLeftovers(), unmountBelow(c.Dir), os.RemoveAll(c.Dir), removeCgroups(ctx, cgroupRoots(c.cgroup), c.cgroupsBefore))
 	return errors.Join(errs...)
 }
 
@@ -260,33 +260,33 @@ func cgroupRoots(parent string) []string {
 
 // removeCgroups removes those that were not there before, unless another
 // Nomad of this machine uses them by now.
-func removeCgroups(roots, before []string) error {
+func removeCgroups(ctx context.Context, roots, before []string) error {
 	var errs []error
 	for _, root := range roots {
 		if slices.Contains(before, root) {
 			continue
 		}
-		if err := removeCgroup(root); err != nil && !errors.Is(err, unix.EBUSY) {
+		if err := removeCgroup(ctx, root); err != nil && !errors.Is(err, unix.EBUSY) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func removeCgroup(root string) error {
+func removeCgroup(ctx context.Context, root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
 		if entry.IsDir() {
-			if err := removeCgroup(filepath.Join(root, entry.Name())); err != nil {
+			if err := removeCgroup(ctx, filepath.Join(root, entry.Name())); err != nil {
 				return err
 			}
 		}
 	}
 	// The kernel needs a moment after the last process of a group has gone.
-	return Within(context.Background(), 5*time.Second, func(context.Context) error {
+	return Within(ctx, 5*time.Second, func(context.Context) error {
 		err := unix.Rmdir(root)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

@@ -1,0 +1,147 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// fakeConsul is an agent's HTTP API over a table of services.
+type fakeConsul struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	services map[string]*api.AgentServiceRegistration
+	checks   map[string]string // check ID → status
+	refuse   string            // requests whose "METHOD path" contains this are answered with 500
+}
+
+func startFakeConsul(t *testing.T) *fakeConsul {
+	t.Helper()
+	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/agent/self", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"Config":{"Version":"1.22.7"},"DebugConfig":{"ConnectEnabled":true},"xDS":{"Ports":{"Plaintext":8502,"TLS":8503}}}`))
+	})
+	mux.HandleFunc("GET /v1/agent/services", c.list)
+	mux.HandleFunc("GET /v1/agent/service/{id}", c.read)
+	mux.HandleFunc("PUT /v1/agent/service/register", c.register)
+	mux.HandleFunc("PUT /v1/agent/service/deregister/{id}", c.deregister)
+	mux.HandleFunc("PUT /v1/agent/check/register", c.registerCheck)
+	mux.HandleFunc("PUT /v1/agent/check/update/{id}", func(http.ResponseWriter, *http.Request) {})
+	c.Server = httptest.NewServer(c.faulty(mux))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *fakeConsul) faulty(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		refuse := c.refuse
+		c.mu.Unlock()
+		if refuse != "" && strings.Contains(r.Method+" "+r.URL.Path, refuse) {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *fakeConsul) list(w http.ResponseWriter, _ *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]*api.AgentService{}
+	for id, reg := range c.services {
+		if reg.Kind == api.ServiceKindTypical {
+			out[id] = agentService(reg)
+		}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+func (c *fakeConsul) read(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reg, ok := c.services[r.PathValue("id")]
+	if !ok {
+		http.Error(w, "unknown service", http.StatusNotFound)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(agentService(reg))
+}
+
+func agentService(reg *api.AgentServiceRegistration) *api.AgentService {
+	return &api.AgentService{
+		ID: reg.ID, Service: reg.Name, Kind: reg.Kind, Address: reg.Address, Port: reg.Port,
+		Proxy: reg.Proxy, Meta: reg.Meta, Datacenter: "dc1",
+	}
+}
+
+func (c *fakeConsul) register(_ http.ResponseWriter, r *http.Request) {
+	var reg api.AgentServiceRegistration
+	_ = json.NewDecoder(r.Body).Decode(&reg)
+	c.add(&reg)
+}
+
+func (c *fakeConsul) add(reg *api.AgentServiceRegistration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.services[reg.ID] = reg
+	for id := range c.checks {
+		if strings.HasPrefix(id, reg.ID+":") {
+			delete(c.checks, id)
+		}
+	}
+	for _, check := range reg.Checks {
+		c.checks[check.CheckID] = check.Status
+	}
+}
+
+func (c *fakeConsul) deregister(_ http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.services, r.PathValue("id"))
+}
+
+func (c *fakeConsul) registerCheck(_ http.ResponseWriter, r *http.Request) {
+	var check api.AgentCheckRegistration
+	_ = json.NewDecoder(r.Body).Decode(&check)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checks[check.ID] = check.Status
+}
+
+func (c *fakeConsul) fail(request string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuse = request
+}
+
+// proxy is the only registered proxy, nil when there is none.
+func (c *fakeConsul) proxy() *api.AgentServiceRegistration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, reg := range c.services {
+		if reg.Kind == api.ServiceKindConnectProxy {
+			return reg
+		}
+	}
+	return nil
+}
+
+// status is that of a proxy's check, by its suffix; empty when it is absent.
+func (c *fakeConsul) status(check string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, status := range c.checks {
+		if strings.HasSuffix(id, check) {
+			return status
+		}
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+package sidecar
+
+import (
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/shoenig/test/must"
+)
+
+var parentWeb = &api.AgentService{ID: "_nomad-task-a1-group-g-web-http", Service: "web", Address: "127.0.0.1", Port: 8080}
+
+func specWeb() Spec {
+	return Spec{
+		Service:      "web",
+		Parent:       &Parent{IDPrefix: "_nomad-task-a1-group-g-"},
+		StandaloneID: "connect-a1-g-web-sidecar-proxy",
+		Listener:     Port{Label: "mesh", Address: "10.0.0.1", Number: 21000},
+		Meta:         map[string]string{"nomad-job": "shop"},
+	}
+}
+
+func TestRegistration(t *testing.T) {
+	running := Identity{PID: 7, StartTime: 9, BootID: "b"}
+
+	t.Run("before it is ready", func(t *testing.T) {
+		reg := registration(specWeb(), parentWeb, Identity{}, false)
+		must.Eq(t, "_nomad-task-a1-group-g-web-http-sidecar-proxy", reg.ID)
+		must.Eq(t, "web-sidecar-proxy", reg.Name)
+		must.Eq(t, api.ServiceKindConnectProxy, reg.Kind)
+		must.Eq(t, "10.0.0.1", reg.Address)
+		must.Eq(t, 21000, reg.Port)
+		must.Eq(t, api.AgentServiceConnectProxyConfig{
+			DestinationServiceName: "web", DestinationServiceID: parentWeb.ID,
+			LocalServiceAddress: "127.0.0.1", LocalServicePort: 8080,
+		}, *reg.Proxy)
+		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), gateCheck(reg.ID)}, reg.Checks)
+		must.Eq(t, api.HealthCritical, reg.Checks[1].Status)
+		must.Eq(t, map[string]string{"nomad-job": "shop"}, reg.Meta)
+	})
+	t.Run("when it serves", func(t *testing.T) {
+		reg := registration(specWeb(), parentWeb, running, true)
+		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), tcpCheck(reg.ID, specWeb().Listener)}, reg.Checks)
+		must.Eq(t, api.HealthPassing, reg.Checks[1].Status)
+		must.Eq(t, "10.0.0.1:21000", reg.Checks[1].TCP)
+		must.Eq(t, map[string]string{"nomad-job": "shop", "proxy-pid": "7", "proxy-start-time": "9", "proxy-boot-id": "b"}, reg.Meta)
+		must.Eq(t, map[string]string{"nomad-job": "shop"}, specWeb().Meta)
+	})
+	t.Run("standalone", func(t *testing.T) {
+		reg := registration(specWeb(), nil, running, true)
+		must.Eq(t, "connect-a1-g-web-sidecar-proxy", reg.ID)
+		must.Eq(t, "", reg.Proxy.DestinationServiceID)
+		must.Eq(t, api.AgentServiceChecks{tcpCheck(reg.ID, specWeb().Listener)}, reg.Checks)
+	})
+	t.Run("without the TCP check", func(t *testing.T) {
+		spec := specWeb()
+		spec.DisableTCPCheck = true
+		must.Len(t, 1, registration(spec, parentWeb, running, true).Checks)
+	})
+	t.Run("local service elsewhere", func(t *testing.T) {
+		spec := specWeb()
+		spec.Proxy.LocalServicePort = 9999
+		must.Eq(t, 9999, registration(spec, parentWeb, running, true).Proxy.LocalServicePort)
+		spec = specWeb()
+		spec.Proxy.LocalServiceSocketPath = "/run/web.sock"
+		proxy := registration(spec, parentWeb, running, true).Proxy
+		must.Eq(t, 0, proxy.LocalServicePort)
+		must.Eq(t, "", proxy.LocalServiceAddress)
+	})
+}
+
+func TestChooseParent(t *testing.T) {
+	admin := &api.AgentService{ID: "_nomad-task-a1-group-g-web-admin", Service: "web"}
+	db := &api.AgentService{ID: "_nomad-task-a1-group-g-db-db", Service: "db"}
+	for _, tc := range []struct {
+		name  string
+		label string
+		group []*api.AgentService
+		want  *api.AgentService
+		err   string
+	}{
+		{"the only one", "", []*api.AgentService{db, parentWeb}, parentWeb, ""},
+		{"none yet", "", nil, nil, ""},
+		{"only others", "", []*api.AgentService{db}, nil, ""},
+		{"two of the name", "", []*api.AgentService{admin, parentWeb}, nil, `service: the group has 2 services named "web"; say with service_port which one is meant: "admin", "http"`},
+		{"two, decided", "admin", []*api.AgentService{parentWeb, admin}, admin, ""},
+		{"no such label", "grpc", []*api.AgentService{parentWeb, admin}, nil, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			spec := specWeb()
+			spec.Parent.PortLabel = tc.label
+			got, err := chooseParent(spec, tc.group)
+			if tc.err != "" {
+				must.EqError(t, err, tc.err)
+				return
+			}
+			must.NoError(t, err)
+			must.Eq(t, tc.want, got)
+		})
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	ready := progress{answers: true, state: "LIVE", connected: true, clusters: 1, listeners: 1, workers: true}
+	must.Eq(t, "", notReady(ready, "x"))
+	for _, tc := range []struct {
+		change func(*progress)
+		want   string
+	}{
+		{func(p *progress) { p.answers = false }, "Envoy's admin API does not answer yet"},
+		{func(p *progress) { p.connected = false }, "Envoy has no xDS connection to the Consul agent at x"},
+		{func(p *progress) { p.clusters = 0 }, "Consul has sent no clusters yet"},
+		{func(p *progress) { p.clusters, p.clustersRefused, p.refusal = 0, 1, "bad" }, "Envoy refused the clusters that Consul sent: bad"},
+		{func(p *progress) { p.listeners = 0 }, "Consul has sent no listeners yet"},
+		{func(p *progress) { p.listenersRefused = 1 }, "Envoy refused a listener that Consul sent: see the task's log for the reason"},
+		{func(p *progress) { p.warming = 2 }, "2 clusters or listeners still wait for endpoints or certificates from Consul"},
+		{func(p *progress) { p.state = "INITIALIZING" }, "Envoy is INITIALIZING"},
+		{func(p *progress) { p.workers = false }, "Envoy's workers have not started"},
+	} {
+		p := ready
+		tc.change(&p)
+		must.Eq(t, tc.want, notReady(p, "x"))
+	}
+}
+
+func TestCheckArgs(t *testing.T) {
+	must.NoError(t, CheckArgs("envoy.args", []string{"--component-log-level", "upstream:debug"}))
+	for _, bad := range []string{"-c", "--config-yaml={}", "--log-level", "--concurrency=2", "--restart-epoch", "-l"} {
+		must.ErrorContains(t, CheckArgs("envoy.args", []string{bad}), "cannot be given")
+	}
+}
+
+func TestParseGRPCAddress(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:8502":          "http://127.0.0.1:8502",
+		"http://127.0.0.1:8502":   "http://127.0.0.1:8502",
+		"https://127.0.0.1:8503":  "https://127.0.0.1:8503",
+		"[::1]:8502":              "http://[::1]:8502",
+		"unix:///run/consul.sock": "unix:///run/consul.sock",
+	} {
+		agent, err := parseGRPCAddress(addr, "")
+		must.NoError(t, err)
+		must.Eq(t, want, agent.String())
+	}
+	for _, bad := range []string{"", "8502", "127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1"} {
+		_, err := parseGRPCAddress(bad, "")
+		var invalid *InvalidError
+		must.ErrorAs(t, err, &invalid)
+	}
+}
