@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -84,6 +85,9 @@ func accessLogSink(logs *api.AccessLogsConfig) (proto.Message, error) {
 			AccessLogFormat: &streamv3.StderrAccessLog_LogFormat{LogFormat: format},
 		}, nil
 	case api.FileLogSinkType:
+		if logs.Path == "" {
+			return nil, errors.New("Path: is missing; a log of type file needs one")
+		}
 		return &filev3.FileAccessLog{
 			Path:            logs.Path,
 			AccessLogFormat: &filev3.FileAccessLog_LogFormat{LogFormat: format},

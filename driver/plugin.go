@@ -38,6 +38,7 @@ type Plugin struct {
 	tasks  *tasks
 
 	environ environ
+	root    bool
 	config  atomic.Pointer[settings]
 }
 
@@ -60,6 +61,7 @@ func New(ctx context.Context, log hclog.Logger) *Plugin {
 		events:  eventer.NewEventer(ctx, log),
 		tasks:   newTasks(),
 		environ: readEnviron(os.Getenv),
+		root:    os.Geteuid() == 0,
 	}
 	p.config.Store(&settings{})
 	return p
@@ -109,11 +111,11 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 			drivers.NetIsolationModeGroup,
 		},
 		MountConfigs:         drivers.MountConfigSupportNone,
-		DynamicWorkloadUsers: os.Geteuid() == 0,
+		DynamicWorkloadUsers: p.root,
 	}, nil
 }
 
 // node is what tasks take from the node.
 func (p *Plugin) node() node {
-	return node{config: p.config.Load().PluginConfig, environ: p.environ, version: Version}
+	return node{config: p.config.Load().PluginConfig, environ: p.environ, version: Version, root: p.root}
 }

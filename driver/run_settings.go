@@ -3,7 +3,6 @@ package driver
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
@@ -68,9 +67,9 @@ func readyTimeout(operator, job *ReadyConfig) (time.Duration, error) {
 	return d, nil
 }
 
-func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig) (sidecar.Run, error) {
+func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool) (sidecar.Run, error) {
 	name := cmp.Or(orZero(job).User, fixedUser(task.User), orZero(operator).User, task.User)
-	u, err := lookUpUser(name)
+	u, err := lookUpUser(name, root)
 	if err != nil {
 		return sidecar.Run{}, err
 	}
@@ -96,8 +95,8 @@ func fixedUser(name string) string {
 
 // lookUpUser finds whom Envoy runs as. An agent that is not root cannot switch
 // and runs everything as itself.
-func lookUpUser(name string) (sidecar.User, error) {
-	if os.Geteuid() != 0 || name == "" {
+func lookUpUser(name string, root bool) (sidecar.User, error) {
+	if !root || name == "" {
 		return sidecar.User{Name: name}, nil
 	}
 	uid, gid := name, name

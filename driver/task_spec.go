@@ -29,6 +29,7 @@ type node struct {
 	config  PluginConfig
 	environ environ
 	version string // of this driver
+	root    bool   // the agent is root, and can run a proxy as another user
 }
 
 // taskSpec makes the specification of a sidecar from what Nomad and the job
@@ -73,7 +74,7 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (sidecar.Spec
 	if spec.ReadyTimeout, err = readyTimeout(n.config.Ready, config.Ready); err != nil {
 		return sidecar.Spec{}, err
 	}
-	spec.Run, err = runSettings(task, n.config.Envoy, config.Envoy)
+	spec.Run, err = runSettings(task, n.config.Envoy, config.Envoy, n.root)
 	return spec, err
 }
 
