@@ -31,13 +31,14 @@ func inputs() Inputs {
 // Golden files hold what the consul command prints for the same inputs (the
 // end-to-end tests compare the two), as Envoy reads it.
 func TestRender_golden(t *testing.T) {
+	ca := string(readFile(t, "testdata/ca.pem"))
 	for _, tc := range []struct {
 		name   string
 		change func(*Inputs)
 	}{
 		{"defaults", func(*Inputs) {}},
 		{"token", func(in *Inputs) { in.Token = "c9a52720" }},
-		{"agent-tls", func(in *Inputs) { in.Agent.TLS, in.Agent.CAPEM = true, "-----BEGIN CERTIFICATE-----\n" }},
+		{"agent-tls", func(in *Inputs) { in.Agent.TLS, in.Agent.CAPEM = true, ca }},
 		{"agent-socket", func(in *Inputs) { in.Agent = Agent{Socket: "alloc/tmp/consul_grpc.sock"} }},
 		{"admin-socket", func(in *Inputs) { in.Admin = Admin{Socket: "admin.sock"} }},
 		{"namespace", func(in *Inputs) { in.Proxy.Namespace, in.Proxy.Partition = "team", "eu" }},

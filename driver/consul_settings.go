@@ -50,6 +50,7 @@ func consulSettings(env environ, operator, job *ConsulConfig) sidecar.ConsulConf
 	o, j := orZero(operator), orZero(job)
 	return sidecar.ConsulConfig{
 		Address:     cmp.Or(j.Address, o.Address, env.consulAddress),
+		TokenFile:   j.TokenFile,
 		Namespace:   cmp.Or(j.Namespace, o.Namespace, env.namespace),
 		Partition:   cmp.Or(j.Partition, o.Partition, env.partition),
 		GRPCAddress: cmp.Or(j.GRPCAddress, o.GRPCAddress, env.grpcAddress),
@@ -66,11 +67,11 @@ func consulSettings(env environ, operator, job *ConsulConfig) sidecar.ConsulConf
 // taskToken finds the ACL token that the task's sidecar acts with: the file
 // that the job names, then what Nomad wrote for the task. Empty is no error;
 // with ACLs, Consul's refusal says what is missing.
-func taskToken(task *drivers.TaskConfig, job *ConsulConfig) (string, error) {
-	secrets := task.TaskDir().SecretsDir
-	if file := orZero(job).TokenFile; file != "" {
+func taskToken(task *drivers.TaskConfig, file string) (string, error) {
+	if file != "" {
 		return readToken(file)
 	}
+	secrets := task.TaskDir().SecretsDir
 	for _, name := range []string{"si_token", "consul_token"} {
 		token, err := readToken(filepath.Join(secrets, name))
 		if errors.Is(err, fs.ErrNotExist) {

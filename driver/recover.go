@@ -20,18 +20,15 @@ func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 		return nil
 	}
 	p.tasks.rememberUser(h.Config)
-	if h.Version != handleVersion {
-		return fmt.Errorf("recover task %s: its state has version %d, this driver knows %d", h.Config.ID, h.Version, handleVersion)
-	}
-	var state sidecar.State
-	if err := h.GetDriverState(&state); err != nil {
-		return fmt.Errorf("recover task %s: decode its state: %w", h.Config.ID, err)
-	}
-	spec, err := p.specOf(h.Config)
+	state, err := readHandle(h)
 	if err != nil {
 		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
 	}
-	proxy, err := sidecar.Attach(p.ctx, spec, state, p.emitter(h.Config), p.log)
+	// Without its token a sidecar can still be watched and stopped.
+	if state.Spec.Consul.Token, err = taskToken(h.Config, state.Spec.Consul.TokenFile); err != nil {
+		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
+	}
+	proxy, err := sidecar.Attach(p.ctx, state.Spec, state.State, p.emitter(h.Config), p.log)
 	if err != nil {
 		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
 	}

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -23,16 +24,15 @@ func (p *Plugin) StartTask(config *drivers.TaskConfig) (*drivers.TaskHandle, *dr
 	if err != nil {
 		return nil, nil, newStartError(err)
 	}
-	h, err := handle(config, proxy.State())
+	h, err := newHandle(config, spec, proxy.State())
 	if err != nil {
-		return nil, nil, newStartError(fmt.Errorf("encode the task's state: %w", joinDestroy(p.ctx, proxy, err)))
+		return nil, nil, newStartError(fmt.Errorf("encode the task's state: %w", errors.Join(err, proxy.Destroy(p.ctx))))
 	}
 	p.tasks.put(config.ID, &task{config: config, sidecar: proxy})
 	return h, nil, nil
 }
 
-// specOf is the one way from what Nomad says to a specification; starting and
-// recovering both go it.
+// specOf goes the whole way from what Nomad says to a specification.
 func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 	var decoded TaskConfig
 	if err := config.DecodeDriverConfig(&decoded); err != nil {
@@ -42,6 +42,6 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 	if err != nil {
 		return sidecar.Spec{}, err
 	}
-	spec.Consul.Token, err = taskToken(config, decoded.Consul)
+	spec.Consul.Token, err = taskToken(config, spec.Consul.TokenFile)
 	return spec, err
 }

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"maps"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -11,12 +12,33 @@ import (
 // handleVersion is that of the driver state in a task's handle.
 const handleVersion = 1
 
-// handle is what Nomad keeps of a task across restarts of agent and plugin.
-// It lies on the agent's disk, so the tokens in the environment stay out.
-func handle(task *drivers.TaskConfig, state sidecar.State) (*drivers.TaskHandle, error) {
+// taskState is what the driver keeps of a task across restarts of agent and
+// plugin. The specification is among it: Nomad gives the job's own config back
+// only as long as its agent lives, and what runs must be found again whatever
+// the node's config says by then.
+type taskState struct {
+	Spec  sidecar.Spec // without the token
+	State sidecar.State
+}
+
+// newHandle is what Nomad keeps. It lies on the agent's disk, so the tokens
+// stay out, of the environment, too.
+func newHandle(task *drivers.TaskConfig, spec sidecar.Spec, state sidecar.State) (*drivers.TaskHandle, error) {
 	h := drivers.NewTaskHandle(handleVersion)
 	h.Config = task.Copy()
 	maps.DeleteFunc(h.Config.Env, func(name, _ string) bool { return isTokenVariable(name) })
 	h.State = drivers.TaskStateRunning
-	return h, h.SetDriverState(state)
+	spec.Consul.Token = ""
+	return h, h.SetDriverState(taskState{Spec: spec, State: state})
+}
+
+func readHandle(h *drivers.TaskHandle) (taskState, error) {
+	var state taskState
+	if h.Version != handleVersion {
+		return state, fmt.Errorf("its state has version %d, this driver knows %d", h.Version, handleVersion)
+	}
+	if err := h.GetDriverState(&state); err != nil {
+		return state, fmt.Errorf("decode its state: %w", err)
+	}
+	return state, nil
 }

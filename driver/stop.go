@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -75,9 +74,4 @@ func parseSignal(name string) (syscall.Signal, error) {
 		return sig, nil
 	}
 	return 0, fmt.Errorf("%q is not a signal", name)
-}
-
-// joinDestroy takes a started sidecar back because of err.
-func joinDestroy(ctx context.Context, s *sidecar.Sidecar, err error) error {
-	return errors.Join(err, s.Destroy(ctx))
 }

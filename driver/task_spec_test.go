@@ -200,33 +200,48 @@ func TestTaskToken(t *testing.T) {
 	task.AllocDir = dir
 	secrets := task.TaskDir().SecretsDir
 	must.NoError(t, os.MkdirAll(secrets, 0o755))
-	token := func(job *ConsulConfig) string {
-		got, err := taskToken(task, job)
+	token := func(file string) string {
+		got, err := taskToken(task, file)
 		must.NoError(t, err)
 		return got
 	}
-	must.Eq(t, "secret", token(nil))
+	must.Eq(t, "secret", token(""))
 	must.NoError(t, os.WriteFile(filepath.Join(secrets, "consul_token"), []byte("workload\n"), 0o600))
-	must.Eq(t, "workload", token(nil))
+	must.Eq(t, "workload", token(""))
 	must.NoError(t, os.WriteFile(filepath.Join(secrets, "si_token"), []byte("identity\n"), 0o600))
-	must.Eq(t, "identity", token(nil))
+	must.Eq(t, "identity", token(""))
 	file := filepath.Join(dir, "own")
 	must.NoError(t, os.WriteFile(file, []byte("own\n"), 0o600))
-	must.Eq(t, "own", token(&ConsulConfig{TokenFile: file}))
-	_, err := taskToken(task, &ConsulConfig{TokenFile: "/nowhere"})
+	must.Eq(t, "own", token(file))
+	_, err := taskToken(task, "/nowhere")
 	must.ErrorContains(t, err, "read the Consul ACL token")
 }
 
-// What Nomad keeps on its disk holds no token.
-func TestHandle_holdsNoToken(t *testing.T) {
+// What Nomad keeps on its disk holds no token, and all that recovery needs:
+// after a restart of its agent Nomad does not give the job's config back.
+func TestHandle(t *testing.T) {
 	task := taskOnHost()
-	h, err := handle(task, sidecar.State{ParentID: "p"})
+	spec, err := specFrom(t, task, sidecarHCL("config {\n protocol = \"http\"\n}\nupstreams {\n destination_name = \"db\"\n port = \"up_db\"\n}"))
 	must.NoError(t, err)
+	spec.Consul.Token = "tok-4711"
+	state := sidecar.State{ParentID: "p", Process: sidecar.Identity{PID: 7, StartTime: 9, BootID: "b"}}
+	h, err := newHandle(task, spec, state)
+	must.NoError(t, err)
+	must.StrNotContains(t, string(h.DriverState), "tok-4711")
 	must.MapNotContainsKey(t, h.Config.Env, "CONSUL_HTTP_TOKEN")
 	must.Eq(t, "secret", task.Env["CONSUL_HTTP_TOKEN"], must.Sprint("the task itself keeps it"))
-	var back sidecar.State
-	must.NoError(t, h.GetDriverState(&back))
-	must.Eq(t, "p", back.ParentID)
+
+	back, err := readHandle(h)
+	must.NoError(t, err)
+	must.Eq(t, state, back.State)
+	must.Eq(t, spec.Run, back.Spec.Run)
+	must.Eq(t, spec.Parent, back.Spec.Parent)
+	must.Eq(t, spec.Proxy.Upstreams, back.Spec.Proxy.Upstreams)
+	must.Eq[any](t, "http", back.Spec.Proxy.Config["protocol"])
+
+	h.Version++
+	_, err = readHandle(h)
+	must.ErrorContains(t, err, "version 2, this driver knows 1")
 }
 
 func TestConsulSettings(t *testing.T) {

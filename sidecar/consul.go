@@ -23,6 +23,7 @@ import (
 type ConsulConfig struct {
 	Address   string // "host:port", "http(s)://host:port" or "unix://path"
 	Token     string // ACL token; empty for the anonymous one
+	TokenFile string // where the user said it is found; empty when not said
 	Namespace string // Consul Enterprise
 	Partition string // Consul Enterprise
 	TLS       api.TLSConfig

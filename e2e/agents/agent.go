@@ -102,14 +102,19 @@ func (a *Agent) within(ctx context.Context, limit time.Duration, condition func(
 func Until(ctx context.Context, condition func(context.Context) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var complaint error
 	for {
 		err := condition(ctx)
 		if err == nil {
 			return nil
 		}
+		// What was cut off by the end of ctx says less than what was said before.
+		if complaint == nil || ctx.Err() == nil {
+			complaint = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w (waited until: %w)", err, context.Cause(ctx))
+			return fmt.Errorf("%w (waited until: %w)", complaint, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}

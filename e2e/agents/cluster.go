@@ -231,6 +231,9 @@ func (c *Cluster) Processes(name string) []int {
 	return pids
 }
 
+// Plugins are the PIDs of the driver's processes.
+func (c *Cluster) Plugins() []int { return c.Processes("nomad-driver-connect") }
+
 // unmountBelow takes away the file systems that Nomad mounts for secrets.
 func unmountBelow(dir string) error {
 	mounts, err := os.ReadFile("/proc/self/mounts")

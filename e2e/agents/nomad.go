@@ -64,6 +64,7 @@ client {
   enabled           = true
   servers           = ["127.0.0.1:%d"]
   network_interface = "lo"
+  cni_path          = "/usr/lib/cni"
   cgroup_parent     = %q
   min_dynamic_port  = %d
   max_dynamic_port  = %d
@@ -74,6 +75,9 @@ client {
   host_network "loopback" {
     cidr = "127.0.0.0/8"
   }
+}
+telemetry {
+  publish_allocation_metrics = true # else Nomad asks no driver for stats
 }
 plugin "raw_exec" {
   config {

