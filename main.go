@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins"
@@ -15,6 +17,9 @@ import (
 
 func main() {
 	if len(os.Args) == 1 && os.Getenv(base.Handshake.MagicCookieKey) == base.Handshake.MagicCookieValue {
+		// A Nomad agent that was killed finds this process again, but its end of
+		// our standard error is gone: the next line logged must not end us.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		plugins.ServeCtx(func(ctx context.Context, log hclog.Logger) any { return driver.New(ctx, log) })
 		return
 	}
