@@ -22,6 +22,7 @@ import (
 func envoySettings(operator, job *EnvoyConfig) (sidecar.Envoy, error) {
 	o, j := orZero(operator), orZero(job)
 	e := sidecar.Envoy{
+		Named:       j.Path != "",
 		Args:        slices.Concat(o.Args, j.Args),
 		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, defaultConcurrency),
 		LogLevel:    cmp.Or(j.LogLevel, o.LogLevel, defaultLogLevel),
@@ -36,7 +37,7 @@ func envoySettings(operator, job *EnvoyConfig) (sidecar.Envoy, error) {
 		return e, err
 	}
 	path, err := envoyPath(cmp.Or(j.Path, o.Path))
-	if err != nil && j.Path != "" {
+	if err != nil && e.Named {
 		return e, sidecar.Invalidf("envoy.path", "%v", err)
 	}
 	e.Path = path

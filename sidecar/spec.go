@@ -74,6 +74,7 @@ func (p Port) String() string {
 // Envoy says which Envoy runs, and how.
 type Envoy struct {
 	Path        string   // absolute path of the binary
+	Named       bool     // the job named it, and is wrong when it is no Envoy
 	Args        []string // appended to the driver's own
 	Concurrency int      // worker threads, at least 1
 	LogLevel    string   // trace, debug, info, warning, error, critical, off

@@ -57,6 +57,9 @@ func (s *Sidecar) survey(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		s.version, err = EnvoyVersion(ctx, s.spec.Envoy.Path, s.spec.Run.User)
+		if err != nil && s.spec.Envoy.Named {
+			return Invalidf("envoy.path", "%v", err)
+		}
 		return err
 	})
 	group.Go(func() (err error) {

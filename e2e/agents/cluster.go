@@ -182,6 +182,11 @@ func (c *Cluster) PurgeJobs(ctx context.Context) error {
 		return fmt.Errorf("list the jobs to stop: %w", err)
 	}
 	for _, job := range jobs {
+		if err := c.Nomad.stopJob(ctx, job.ID); err != nil {
+			return err
+		}
+	}
+	for _, job := range jobs {
 		if err := c.Nomad.Purge(ctx, job.ID); err != nil {
 			return err
 		}

@@ -75,9 +75,8 @@ func Port(alloc *api.Allocation, label string) (string, error) {
 	return "", fmt.Errorf("allocation %s has no port %q", alloc.ID, label)
 }
 
-// Purge stops a job, waits until its tasks are dead, and has it forgotten. (A
-// purge forgets the allocations at once: one could not see them end.)
-func (n *Nomad) Purge(ctx context.Context, job string) error {
+// stopJob asks for it; the tasks end later.
+func (n *Nomad) stopJob(ctx context.Context, job string) error {
 	// A stop on top of an evaluation that is under way can crash the server.
 	err := Within(ctx, time.Minute, func(ctx context.Context) error {
 		evals, _, err := n.Client.Jobs().Evaluations(job, (&api.QueryOptions{}).WithContext(ctx))
@@ -91,8 +90,14 @@ func (n *Nomad) Purge(ctx context.Context, job string) error {
 	if err != nil {
 		return err
 	}
-	write := (&api.WriteOptions{}).WithContext(ctx)
-	if _, _, err := n.Client.Jobs().Deregister(job, false, write); err != nil {
+	_, _, err = n.Client.Jobs().Deregister(job, false, (&api.WriteOptions{}).WithContext(ctx))
+	return err
+}
+
+// Purge stops a job, waits until its tasks are dead, and has it forgotten. (A
+// purge forgets the allocations at once: one could not see them end.)
+func (n *Nomad) Purge(ctx context.Context, job string) error {
+	if err := n.stopJob(ctx, job); err != nil {
 		return err
 	}
 	allocs, err := n.Allocs(ctx, job)
@@ -104,7 +109,7 @@ func (n *Nomad) Purge(ctx context.Context, job string) error {
 			return err
 		}
 	}
-	_, _, err = n.Client.Jobs().Deregister(job, true, write)
+	_, _, err = n.Client.Jobs().Deregister(job, true, (&api.WriteOptions{}).WithContext(ctx))
 	return err
 }
 

@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/agents"
+)
+
+// mistakeJob is a job whose sidecar task is called "proxy".
+func mistakeJob(id, network, config string) string {
+	if network == "" {
+		network = `
+    mode = "host"
+    port "http" {
+      host_network = "loopback"
+    }
+    port "mesh" {}`
+	}
+	return fmt.Sprintf(`
+job %q {
+  group "g" {
+    network {%s
+    }
+    service {
+      name = "web"
+      port = "http"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    restart {
+      attempts = 1
+      delay    = "1s"
+      interval = "10m"
+      mode     = "fail"
+    }
+    task "app" {
+      driver = "raw_exec"
+      config {
+        command = "sleep"
+        args    = ["300"]
+      }
+      resources {
+        cpu    = 20
+        memory = 16
+      }
+    }
+    task "proxy" {
+      driver = "connect"
+      lifecycle {
+        hook    = "prestart"
+        sidecar = true
+      }
+      config {
+%s
+      }
+      resources {
+        cpu    = 20
+        memory = 64
+      }
+    }
+  }
+}`, id, network, config)
+}
+
+// withSidecar is a config that is right but for what is added to it.
+func withSidecar(proxy, rest string) string {
+	return fmt.Sprintf("service = \"web\"\nsidecar_service {\n port = \"mesh\"\n proxy {\n%s\n }\n}\n%s", proxy, rest)
+}
+
+// Every mistake is a sentence in `nomad alloc status`; what is the author's
+// fault is final, what is the world's is tried again; nothing is left behind.
+func TestMistakes(t *testing.T) {
+	c := cluster(t)
+	dir, err := filepath.Abs(*tools)
+	must.NoError(t, err)
+	noGRPC := startConsul(t, dir, agents.ConsulOptions{NoGRPC: true})
+	noConnect := startConsul(t, dir, agents.ConsulOptions{NoConnect: true})
+	plain := filepath.Join(c.Dir, "bin", "plain")
+	must.NoError(t, os.WriteFile(plain, []byte("not a program"), 0o644))
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	takenNetwork := fmt.Sprintf("\n mode = \"host\"\n port \"http\" {}\n port \"mesh\" {\n static = %d\n }", taken.Addr().(*net.TCPAddr).Port)
+
+	upstream := func(fields ...string) string { return "upstreams {\n" + strings.Join(fields, "\n") + "\n}\n" }
+	cases := []struct {
+		name, network, config, want string
+		again                       bool // tried again by the restart policy
+	}{
+		{name: "two blocks", config: withSidecar("", "gateway {\n mesh {}\n}"), want: "config: has the blocks sidecar_service and gateway; exactly one of them says what the task is"},
+		{name: "a wrong block", config: "sidecar_servce {}", want: "sidecar_servce"},
+		{name: "no block", config: `service = "web"`, want: "config: says nothing of what the task is"},
+		{name: "port label", config: "service = \"web\"\nsidecar_service {\n port = \"mseh\"\n}", want: `sidecar_service.port: "mseh" is not the label of a port in the network block of group "g" (it has: http, mesh)`},
+		{name: "no destination", config: withSidecar(upstream("local_bind_port = 9191"), ""), want: "sidecar_service.proxy.upstreams[0].destination_name: is missing"},
+		{name: "two upstreams on a port", config: withSidecar(upstream(`destination_name = "db"`, "local_bind_port = 9191")+upstream(`destination_name = "cache"`, "local_bind_port = 9191"), ""), want: `"cache" is to listen on 127.0.0.1:9191, but the upstream "db" does already`},
+		{name: "port out of range", config: withSidecar(upstream(`destination_name = "db"`, "local_bind_port = 70000"), ""), want: "local_bind_port: 70000 is not a port; it is a number from 1 to 65535"},
+		{name: "service unknown", config: "service = \"wbe\"\nsidecar_service {\n port = \"mesh\"\n}", want: `service: the group has no service "wbe"; it has: "web"`},
+		{name: "bridge", network: "\n mode = \"bridge\"\n port \"http\" {}\n port \"mesh\" {}", config: withSidecar("", ""), want: `connect { sidecar_task { driver = "connect" } }`},
+		{name: "public port taken", network: takenNetwork, config: withSidecar("", ""), want: fmt.Sprintf("the port %s (mesh) is already in use by another process", taken.Addr()), again: true},
+		{name: "envoy missing", config: withSidecar("", "envoy {\n path = \"/nowhere/envoy\"\n}"), want: "envoy.path: find Envoy: "},
+		{name: "envoy not executable", config: withSidecar("", fmt.Sprintf("envoy {\n path = %q\n}", plain)), want: "permission denied"},
+		{name: "not an envoy", config: withSidecar("", "envoy {\n path = \"/bin/true\"\n}"), want: "envoy.path: /bin/true is not an Envoy: `--version` prints"},
+		{name: "consul unreachable", config: withSidecar("", "consul {\n address = \"127.0.0.1:1\"\n}"), want: "Consul does not answer at 127.0.0.1:1", again: true},
+		{name: "consul without gRPC", config: withSidecar("", fmt.Sprintf("consul {\n address = %q\n}", noGRPC.HTTP)), want: "has gRPC disabled", again: true},
+		{name: "consul without Connect", config: withSidecar("", fmt.Sprintf("consul {\n address = %q\n}", noConnect.HTTP)), want: "has the service mesh disabled", again: true},
+	}
+	job := func(i int) string { return fmt.Sprintf("mistake-%d", i) }
+	for i, tc := range cases {
+		_, err := c.Nomad.Run(t.Context(), mistakeJob(job(i), tc.network, tc.config))
+		must.NoError(t, err, must.Sprint(tc.name))
+	}
+	for i, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			alloc := awaitEnd(t, c, job(i))
+			events := strings.Join(agents.Events(alloc, "proxy"), "\n")
+			must.StrContains(t, events, tc.want)
+			must.Eq(t, tc.again, alloc.TaskStates["proxy"].Restarts > 0, must.Sprintf("tried again?\n%s", events))
+		})
+	}
+	nothingLeft(t, c)
+}
+
+// awaitEnd waits until the job's allocation has failed.
+func awaitEnd(t *testing.T, c *agents.Cluster, job string) *api.Allocation {
+	t.Helper()
+	var failed *api.Allocation
+	eventually(t, 60*time.Second, func(ctx context.Context) error {
+		allocs, err := c.Nomad.Allocs(ctx, job)
+		if err != nil {
+			return err
+		}
+		for _, alloc := range allocs {
+			if alloc.ClientStatus == api.AllocClientStatusFailed {
+				failed = alloc
+				return nil
+			}
+		}
+		evals, _, err := c.Nomad.Client.Jobs().Evaluations(job, nil)
+		return errors.Join(fmt.Errorf("no allocation has failed yet: %d allocations, %d evaluations", len(allocs), len(evals)), err)
+	})
+	return failed
+}
+
+func startConsul(t *testing.T, bin string, opts agents.ConsulOptions) *agents.Consul {
+	t.Helper()
+	c, err := agents.StartConsul(t.Context(), bin, t.TempDir(), opts)
+	must.NoError(t, err)
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
