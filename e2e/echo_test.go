@@ -198,6 +198,10 @@ func TestEcho(t *testing.T) {
 		eventually(t, 20*time.Second, m.bothAnswer)
 	})
 
+	t.Run("the bootstrap is the one that consul prints", func(t *testing.T) {
+		bootstrapEqual(t, m, m.client)
+		bootstrapEqual(t, m, m.servers[0])
+	})
 	t.Run("the proxy is nobody's but its own", func(t *testing.T) { confined(t, m) })
 	t.Run("logs, exec, signal, stats", func(t *testing.T) { taskCommands(t, m) })
 	t.Run("Envoy is killed", func(t *testing.T) { envoyKilled(t, m) })

@@ -78,9 +78,10 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 	c.Nomad, err = StartNomad(ctx, tools, c.Dir, NomadOptions{
 		PluginDir:    filepath.Join(c.Dir, "plugins"),
 		Consul:       address,
+		ConsulToken:  opts.Consul.Token,
 		CgroupParent: c.cgroup,
 		PortRange:    [2]int{first, first + portRangeSize - 1},
-		PluginConfig: pluginConfig(c.Envoy()),
+		PluginConfig: c.pluginConfig(opts),
 	})
 	if err != nil || opts.WithoutConsul != "" || opts.NoEnvoy {
 		return err
@@ -88,9 +89,17 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 	return c.Nomad.AwaitDriver(ctx)
 }
 
-func pluginConfig(envoy string) string {
-	return fmt.Sprintf("  config {\n    envoy {\n      path = %q\n    }\n  }", envoy)
+// pluginConfig is the block that an operator writes.
+func (c *Cluster) pluginConfig(opts Options) string {
+	consul := ""
+	if opts.Consul.Token != "" {
+		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n    }", c.TokenFile())
+	}
+	return fmt.Sprintf("  config {\n    envoy {\n      path = %q\n    }%s\n  }", c.Envoy(), consul)
 }
+
+// TokenFile is where the operator keeps the token of the plugin.
+func (c *Cluster) TokenFile() string { return filepath.Join(c.Dir, "consul.token") }
 
 // Envoy is where the cluster's Envoy is installed.
 func (c *Cluster) Envoy() string { return filepath.Join(c.Dir, "bin", "envoy") }
@@ -108,6 +117,11 @@ func (c *Cluster) install(opts Options) error {
 	}
 	if err := copyFile(opts.Plugin, filepath.Join(c.Dir, "plugins", "nomad-driver-connect")); err != nil {
 		return err
+	}
+	if opts.Consul.Token != "" {
+		if err := os.WriteFile(c.TokenFile(), []byte(opts.Consul.Token+"\n"), 0o600); err != nil {
+			return err
+		}
 	}
 	if opts.NoEnvoy {
 		return nil

@@ -23,7 +23,8 @@ type Consul struct {
 type ConsulOptions struct {
 	NoGRPC    bool
 	NoConnect bool
-	HTTPPort  int // 0 for a free one
+	HTTPPort  int    // 0 for a free one
+	Token     string // turns ACLs on, nothing allowed by default; this one manages
 }
 
 const consulConfig = `
@@ -48,6 +49,17 @@ ports {
 }
 `
 
+const aclConfig = `
+acl {
+  enabled        = true
+  default_policy = "deny"
+  tokens {
+    initial_management = %q
+    agent              = %q
+  }
+}
+`
+
 // StartConsul starts one below dir and waits until it has a leader.
 func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Consul, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -65,6 +77,9 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 		grpc = -1
 	}
 	config := fmt.Sprintf(consulConfig, filepath.Join(dir, "data"), !opts.NoConnect, http, grpc, ports[2], ports[3])
+	if opts.Token != "" {
+		config += fmt.Sprintf(aclConfig, opts.Token, opts.Token)
+	}
 	file := filepath.Join(dir, "consul.hcl")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return nil, err
@@ -80,7 +95,7 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 		HTTP: fmt.Sprintf("127.0.0.1:%d", http),
 		GRPC: max(grpc, 0),
 	}
-	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP}); err != nil {
+	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP, Token: opts.Token}); err != nil {
 		return nil, err
 	}
 	if err := c.Start(); err != nil {

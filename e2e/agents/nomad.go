@@ -23,6 +23,7 @@ type Nomad struct {
 // NomadOptions are what differs between clusters.
 type NomadOptions struct {
 	Consul       string // HTTP address of the Consul agent
+	ConsulToken  string
 	PluginDir    string
 	PluginConfig string // HCL, the plugin's config block
 	CgroupParent string
@@ -47,6 +48,7 @@ ports {
 }
 consul {
   address = %q
+  token   = %q
 }
 `
 
@@ -136,14 +138,14 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return Agent{}, err
 	}
-	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul) + a.role
+	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken) + a.role
 	file := filepath.Join(dir, "nomad.hcl")
 	return Agent{
 		Name: a.name,
 		Log:  filepath.Join(dir, "nomad.log"),
 		path: filepath.Join(bin, "nomad"),
 		args: []string{"agent", "-config", file, "-log-level", "DEBUG"},
-		env:  append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul, "TMPDIR="+tmp),
+		env:  append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp),
 	}, os.WriteFile(file, []byte(config), 0o644)
 }
 

@@ -1,6 +1,10 @@
 # A TCP echo through the mesh: two servers, one client, no port chosen by hand.
 
 job "echo" {
+  update {
+    min_healthy_time = "2s"
+  }
+
   group "server" {
     count = 2
 
