@@ -33,6 +33,21 @@ type mesh struct {
 	addr    string // where the client's app finds echo
 }
 
+// awaitRunning waits for the only allocation of a group to run.
+func awaitRunning(t *testing.T, c *agents.Cluster, job, group string) *api.Allocation {
+	t.Helper()
+	var alloc *api.Allocation
+	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		running, err := c.Nomad.Running(ctx, job, group)
+		if err != nil || len(running) != 1 {
+			return errors.Join(fmt.Errorf("%d allocations of %s run", len(running), job), err)
+		}
+		alloc = running[0]
+		return nil
+	})
+	return alloc
+}
+
 func runEcho(t *testing.T) *mesh {
 	t.Helper()
 	m := &mesh{Cluster: cluster(t), t: t}
@@ -60,7 +75,7 @@ func (m *mesh) refresh() {
 
 // say sends a line through both sidecars and gives the instance that answered.
 func (m *mesh) say(ctx context.Context, line string) (string, error) {
-	answer, err := agents.SendLine(ctx, m.addr, line)
+	answer, err := agents.SendLine(ctx, "tcp", m.addr, line)
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +191,7 @@ func TestEcho(t *testing.T) {
 	t.Run("only the mesh gets in", func(t *testing.T) {
 		proxy, err := m.proxyOf(t.Context(), m.servers[0])
 		must.NoError(t, err)
-		_, err = agents.SendLine(t.Context(), fmt.Sprintf("%s:%d", proxy.Address, proxy.Port), "no certificate")
+		_, err = agents.SendLine(t.Context(), "tcp", fmt.Sprintf("%s:%d", proxy.Address, proxy.Port), "no certificate")
 		must.Error(t, err)
 	})
 

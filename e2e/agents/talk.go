@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// SendLine opens a connection, sends a line and gives the line that comes back.
-func SendLine(ctx context.Context, addr, line string) (string, error) {
+// SendLine opens a connection ("tcp" or "unix"), sends a line and gives the
+// line that comes back.
+func SendLine(ctx context.Context, network, addr, line string) (string, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	conn, err := dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return "", err
 	}

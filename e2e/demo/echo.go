@@ -58,7 +58,7 @@ func talk(ctx context.Context, client *api.Allocation) error {
 	seen := map[string]int{}
 	for i := 1; i <= 20 && (len(seen) < 2 || i <= 4); i++ {
 		line := fmt.Sprintf("hello %d", i)
-		answer, err := agents.SendLine(ctx, addr, line)
+		answer, err := agents.SendLine(ctx, "tcp", addr, line)
 		if err != nil {
 			return fmt.Errorf("send a line through the mesh: %w", err)
 		}
