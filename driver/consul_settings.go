@@ -82,6 +82,15 @@ func taskToken(task *drivers.TaskConfig, file string) (string, error) {
 	return task.Env[api.HTTPTokenEnvName], nil
 }
 
+// operatorToken is what the plugin itself asks Consul with; never a task.
+func (p *Plugin) operatorToken() (string, error) {
+	file := orZero(p.config.Load().Consul).TokenFile
+	if file == "" {
+		return "", nil
+	}
+	return readToken(file)
+}
+
 func readToken(file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -93,11 +93,9 @@ func (p *Plugin) look(ctx context.Context, envoy *envoyProbe) *drivers.Fingerpri
 
 func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (sidecar.AgentInfo, error) {
 	settings := consulSettings(p.environ, config.Consul, nil)
-	if file := orZero(config.Consul).TokenFile; file != "" {
-		var err error
-		if settings.Token, err = readToken(file); err != nil {
-			return sidecar.AgentInfo{}, err
-		}
+	var err error
+	if settings.AgentToken, err = p.operatorToken(); err != nil {
+		return sidecar.AgentInfo{}, err
 	}
 	consul, err := sidecar.NewConsul(settings)
 	if err != nil {

@@ -42,6 +42,9 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 	if err != nil {
 		return sidecar.Spec{}, err
 	}
-	spec.Consul.Token, err = taskToken(config, spec.Consul.TokenFile)
+	if spec.Consul.Token, err = taskToken(config, spec.Consul.TokenFile); err != nil {
+		return sidecar.Spec{}, err
+	}
+	spec.Consul.AgentToken, err = p.operatorToken()
 	return spec, err
 }

@@ -28,7 +28,7 @@ func newHandle(task *drivers.TaskConfig, spec sidecar.Spec, state sidecar.State)
 	h.Config = task.Copy()
 	maps.DeleteFunc(h.Config.Env, func(name, _ string) bool { return isTokenVariable(name) })
 	h.State = drivers.TaskStateRunning
-	spec.Consul.Token = ""
+	spec.Consul.Token, spec.Consul.AgentToken = "", ""
 	return h, h.SetDriverState(taskState{Spec: spec, State: state})
 }
 

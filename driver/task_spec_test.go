@@ -223,7 +223,7 @@ func TestHandle(t *testing.T) {
 	task := taskOnHost()
 	spec, err := specFrom(t, task, sidecarHCL("config {\n protocol = \"http\"\n}\nupstreams {\n destination_name = \"db\"\n port = \"up_db\"\n}"))
 	must.NoError(t, err)
-	spec.Consul.Token = "tok-4711"
+	spec.Consul.Token, spec.Consul.AgentToken = "tok-4711", "tok-4711"
 	state := sidecar.State{ParentID: "p", Process: sidecar.Identity{PID: 7, StartTime: 9, BootID: "b"}}
 	h, err := newHandle(task, spec, state)
 	must.NoError(t, err)

@@ -203,7 +203,6 @@ func TestToken(t *testing.T) {
 	t.Run("with one", func(t *testing.T) {
 		token, _, err := c.Consul.Client.ACL().TokenCreate(&consul.ACLToken{
 			ServiceIdentities: []*consul.ACLServiceIdentity{{ServiceName: "web"}},
-			Policies:          []*consul.ACLTokenPolicyLink{{Name: agentReader(t, c)}},
 		}, nil)
 		must.NoError(t, err)
 		file := filepath.Join(c.Dir, "web.token")
@@ -228,17 +227,6 @@ func TestToken(t *testing.T) {
 		must.NoError(t, c.Nomad.Purge(t.Context(), "web"))
 		nothingLeft(t, c)
 	})
-}
-
-// agentReader makes a policy for what a sidecar asks the agent of itself.
-func agentReader(t *testing.T, c *agents.Cluster) string {
-	t.Helper()
-	policy, _, err := c.Consul.Client.ACL().PolicyCreate(&consul.ACLPolicy{
-		Name:  "agent-read",
-		Rules: `agent_prefix "" { policy = "read" }`,
-	}, nil)
-	must.NoError(t, err)
-	return policy.Name
 }
 
 // filesWith are the regular files at or below a place that hold a text.

@@ -28,6 +28,10 @@ type ConsulConfig struct {
 	Partition string // Consul Enterprise
 	TLS       api.TLSConfig
 
+	// AgentToken is the operator's, for what is asked of the agent itself: a
+	// task's token, made for one service, may not read that.
+	AgentToken string
+
 	// GRPCAddress is where the agent serves xDS, as CONSUL_GRPC_ADDR has it;
 	// empty to ask the agent.
 	GRPCAddress string
@@ -86,16 +90,42 @@ type agentSelf struct {
 // is a sentence that says what to do.
 func (c *Consul) Info(ctx context.Context) (AgentInfo, error) {
 	var self agentSelf
-	if err := c.get(ctx, "/v1/agent/self", &self); err != nil {
+	err := c.get(ctx, "/v1/agent/self", &self)
+	if isStatus(err, http.StatusForbidden) {
+		return c.assumed(ctx)
+	}
+	if err != nil {
 		return AgentInfo{}, c.unreachable("ask the Consul agent who it is", err)
 	}
 	info := AgentInfo{Version: self.Config.Version, Connect: self.DebugConfig.ConnectEnabled}
 	if !info.Connect {
 		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
 	}
-	var err error
 	info.XDS, info.Note, err = c.xdsAddress(self.XDS.Ports.Plaintext, self.XDS.Ports.TLS)
 	return info, err
+}
+
+// defaultGRPCPort is where an agent usually serves plain gRPC.
+const defaultGRPCPort = 8502
+
+// assumed is for an agent that does not tell us who it is: like the consul
+// command we take the usual port, but look whether somebody is there.
+func (c *Consul) assumed(ctx context.Context) (AgentInfo, error) {
+	info := AgentInfo{Connect: true}
+	if c.cfg.GRPCAddress != "" {
+		var err error
+		info.XDS, _, err = c.xdsAddress(0, 0)
+		return info, err
+	}
+	address := net.JoinHostPort(c.host(), strconv.Itoa(defaultGRPCPort))
+	dialer := net.Dialer{Timeout: requestTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return AgentInfo{}, fmt.Errorf("the Consul agent at %s does not tell its gRPC port without an ACL token that has agent:read, and nobody listens at %s; set consul { token_file = … } or consul { grpc_address = … } in the plugin's config", c.cfg.Address, address)
+	}
+	info.Note = fmt.Sprintf("the usual port, as no ACL token with agent:read is configured to ask %s", c.cfg.Address)
+	info.XDS, err = parseGRPCAddress(address, "")
+	return info, errors.Join(err, conn.Close())
 }
 
 // xdsAddress prefers what the configuration says, then a plain port (Envoy
@@ -224,11 +254,11 @@ func (c *Consul) MarkCritical(ctx context.Context, proxyID, reason string) error
 	return c.client.Agent().UpdateTTLOpts(check.ID, reason, api.HealthCritical, opts)
 }
 
-// get reads JSON from an endpoint for which the client library has no type.
+// get reads JSON of the agent itself, for which the client library has no type.
 func (c *Consul) get(ctx context.Context, path string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	_, err := c.client.Raw().Query(path, out, (&api.QueryOptions{}).WithContext(ctx))
+	_, err := c.client.Raw().Query(path, out, (&api.QueryOptions{Token: c.cfg.AgentToken}).WithContext(ctx))
 	return err
 }
 

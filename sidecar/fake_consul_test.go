@@ -18,12 +18,13 @@ type fakeConsul struct {
 	mu       sync.Mutex
 	services map[string]*api.AgentServiceRegistration
 	checks   map[string]string // check ID → status
-	refuse   string            // requests whose "METHOD path" contains this are answered with 500
+	refuse   string            // requests whose "METHOD path" contains this are refused
+	refusal  int               // the status of refusals
 }
 
 func startFakeConsul(t *testing.T) *fakeConsul {
 	t.Helper()
-	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}}
+	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}, refusal: http.StatusInternalServerError}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/agent/self", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"Config":{"Version":"1.22.7"},"DebugConfig":{"ConnectEnabled":true},"xDS":{"Ports":{"Plaintext":8502,"TLS":8503}}}`))
@@ -45,7 +46,7 @@ func (c *fakeConsul) faulty(next http.Handler) http.Handler {
 		refuse := c.refuse
 		c.mu.Unlock()
 		if refuse != "" && strings.Contains(r.Method+" "+r.URL.Path, refuse) {
-			http.Error(w, "out of order", http.StatusInternalServerError)
+			http.Error(w, "out of order", c.refusal)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -94,8 +94,12 @@ func (s *Sidecar) findParent(ctx context.Context) error {
 
 func noParent(s Spec, group []*api.AgentService) error {
 	if len(group) == 0 {
-		return fmt.Errorf("Consul has no service of this group yet: %q was to be registered by Nomad within %s; is Nomad connected to the same Consul agent, and has the group a service with that name? (A client without a service of its own says standalone = true.)",
-			s.Service, parentWait)
+		token := ""
+		if s.Consul.Token == "" {
+			token = " With ACLs it needs a token to see it (no ACL token is given)."
+		}
+		return fmt.Errorf("Consul shows no service of this group: Nomad was to register %q within %s; is Nomad connected to the same Consul agent, and has the group a service with that name?%s A client without a service of its own says standalone = true",
+			s.Service, parentWait, token)
 	}
 	names := make([]string, 0, len(group))
 	for _, svc := range group {
