@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
+
+// commandsOf are the lines of a document's shell blocks.
+func commandsOf(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	must.NoError(t, err)
+	var commands []string
+	for _, block := range shellBlock.FindAllStringSubmatch(string(text), -1) {
+		commands = append(commands, slices.Collect(strings.Lines(block[1]))...)
+	}
+	must.Positive(t, len(commands))
+	return commands
+}
+
+// What the documents tell a reader to type works.
+func TestDocuments(t *testing.T) {
+	root, err := filepath.Abs("..")
+	must.NoError(t, err)
+	documents, err := filepath.Glob("../example-jobs/*/README.md")
+	must.NoError(t, err)
+	for _, document := range append(documents, "../README.md") {
+		t.Run(strings.TrimPrefix(document, "../"), func(t *testing.T) {
+			c := cluster(t)
+			for _, line := range commandsOf(t, document) {
+				line = strings.TrimSpace(line)
+				if line == "make test" { // this is it; CI types the same
+					ci, err := os.ReadFile("../.ci/run")
+					must.NoError(t, err)
+					must.StrContains(t, string(ci), "\nmake test\n")
+					continue
+				}
+				cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
+				cmd.Dir = root
+				cmd.Env = append(os.Environ(), "NOMAD_ADDR=http://"+c.Nomad.HTTP, "CONSUL_HTTP_ADDR="+c.Consul.HTTP,
+					fmt.Sprintf("PATH=%s:%s", filepath.Join(root, ".tools/bin"), os.Getenv("PATH")))
+				out, err := cmd.CombinedOutput()
+				must.NoError(t, err, must.Sprintf("$ %s\n%s", line, out))
+				if line == "make demo" {
+					must.StrContains(t, string(out), "back from instance-0")
+					must.StrContains(t, string(out), "back from instance-1")
+					must.StrContains(t, string(out), "nothing is left of it")
+				}
+			}
+			must.NoError(t, c.PurgeJobs(t.Context()))
+			nothingLeft(t, c)
+		})
+	}
+}
