@@ -48,6 +48,8 @@ func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers
 		return nil, err
 	}
 	defer release()
+	// Ends who copies from it: the user's input may never end by itself.
+	defer func() { _ = opts.Stdin.Close() }()
 	if opts.Tty {
 		return execTerminal(ctx, cmd, opts)
 	}

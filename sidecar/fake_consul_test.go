@@ -20,6 +20,7 @@ type fakeConsul struct {
 	checks   map[string]string // check ID → status
 	refuse   string            // requests whose "METHOD path" contains this are refused
 	refusal  int               // the status of refusals
+	hanging  chan struct{}     // requests wait until it is closed
 }
 
 func startFakeConsul(t *testing.T) *fakeConsul {
@@ -43,8 +44,11 @@ func startFakeConsul(t *testing.T) *fakeConsul {
 func (c *fakeConsul) faulty(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
-		refuse := c.refuse
+		refuse, hanging := c.refuse, c.hanging
 		c.mu.Unlock()
+		if hanging != nil {
+			<-hanging
+		}
 		if refuse != "" && strings.Contains(r.Method+" "+r.URL.Path, refuse) {
 			http.Error(w, "out of order", c.refusal)
 			return
@@ -121,6 +125,14 @@ func (c *fakeConsul) fail(request string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refuse = request
+}
+
+// hang lets every request wait until the test ends.
+func (c *fakeConsul) hang(t *testing.T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hanging = make(chan struct{})
+	t.Cleanup(func() { close(c.hanging) })
 }
 
 // proxy is the only registered proxy, nil when there is none.

@@ -52,7 +52,8 @@ func (s Spec) proxyID(parent *api.AgentService) string {
 func registration(s Spec, parent *api.AgentService, id Identity, ready bool) *api.AgentServiceRegistration {
 	proxy := s.Proxy
 	proxy.DestinationServiceName = s.Service
-	meta := maps.Clone(s.Meta)
+	meta := map[string]string{}
+	maps.Copy(meta, s.Meta)
 	if id != (Identity{}) {
 		meta[metaPID] = strconv.Itoa(id.PID)
 		meta[metaStartTime] = strconv.FormatUint(id.StartTime, 10)

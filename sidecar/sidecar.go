@@ -169,7 +169,7 @@ func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
 
 // Destroy leaves nothing behind, whatever state the sidecar is in.
 func (s *Sidecar) Destroy(ctx context.Context) error {
-	s.Stop(syscall.SIGKILL, 0)
+	s.Stop(syscall.SIGKILL, requestTimeout)
 	err := s.undo.run(ctx)
 	s.consul.Close()
 	return err

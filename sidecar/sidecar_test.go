@@ -273,3 +273,20 @@ func TestStart_parentWithdrawn(t *testing.T) {
 	must.ErrorContains(t, err, `the service "web" was withdrawn`)
 	b.clean()
 }
+
+// A Consul that accepts connections and never answers takes neither the time
+// that Envoy has to end, nor the news of its end.
+func TestSidecar_consulHangs(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	b.startApp()
+	s, err := b.start()
+	must.NoError(t, err)
+	eventually(t, func() bool { return s.Status().Phase == Serving })
+	b.consul.hang(t)
+
+	began := time.Now()
+	s.Stop(syscall.SIGTERM, 4*time.Second)
+	must.Less(t, 4*time.Second, time.Since(began))
+	must.Eq(t, 0, s.Status().Exit.Code, must.Sprint("Envoy had time to end by itself"))
+	must.True(t, b.sawEvent("Could not withdraw the sidecar")())
+}

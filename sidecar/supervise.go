@@ -14,6 +14,10 @@ const (
 	probeInterval = 50 * time.Millisecond
 	dialTimeout   = 500 * time.Millisecond
 	retryInterval = time.Second
+
+	// gateTimeout bounds what is asked of the local agent while Envoy is
+	// supervised: neither a stop nor the news of a crash waits longer for it.
+	gateTimeout = time.Second
 )
 
 // supervise owns the sidecar from the moment Envoy is ready until it is gone.
@@ -72,6 +76,8 @@ func (s *Sidecar) localService() (network, address string) {
 
 // openGate lets peers in, unless the registration was withdrawn meanwhile.
 func (s *Sidecar) openGate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
 	current, err := s.consul.Service(ctx, s.proxyID())
 	if err != nil {
 		return err
@@ -95,6 +101,8 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 
 // crashed tells Consul and the user of an end that nobody asked for.
 func (s *Sidecar) crashed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
 	exit := s.proc.Exit()
 	sentence := "Envoy " + exit.String()
 	if err := s.consul.MarkCritical(ctx, s.proxyID(), sentence); err != nil {
@@ -104,11 +112,14 @@ func (s *Sidecar) crashed(ctx context.Context) {
 	s.publish(Exited, exit)
 }
 
-// shutDown withdraws, then ends Envoy.
+// shutDown withdraws, then ends Envoy. A Consul that does not answer takes no
+// more than half of the time.
 func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
-	if err := s.withdraw(ctx); err != nil {
+	withdrawing, cancel := context.WithTimeout(ctx, time.Until(req.deadline)/2)
+	if err := s.withdraw(withdrawing); err != nil {
 		s.emit("Could not withdraw the sidecar: " + err.Error())
 	}
+	cancel()
 	if err := s.proc.Signal(req.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.log.Warn("could not signal Envoy", "signal", req.signal, "error", err)
 	}
