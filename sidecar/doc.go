@@ -18,7 +18,10 @@
 // Envoy is gone. Every step that leaves something behind pushes its opposite
 // onto the undo stack (undo.go); a failed Start and Destroy run the same stack.
 //
-// Reading order: spec.go, sidecar.go, then the stage of interest:
-// registration.go (pure) and consul.go (its edge), envoy_args.go (pure) and
-// process_linux.go (its edge), ready.go (pure) and envoy_admin.go (its edge).
+// Reading order: spec.go, sidecar.go, start.go, supervise.go, then the stage of
+// interest, each with what is pure in it apart from its edge:
+//
+//	registration.go   consul.go, consul_agent.go
+//	envoy_args.go     launch_linux.go, process_linux.go, reattach_linux.go
+//	ready.go          envoy_admin.go, await_ready.go
 package sidecar

@@ -1,0 +1,116 @@
+package agents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// endLeftovers kills processes that run in the cluster's directory.
+func (c *Cluster) endLeftovers() error {
+	var errs []error
+	for _, pid := range c.Processes("") {
+		if err := unix.Kill(pid, unix.SIGKILL); err == nil {
+			errs = append(errs, fmt.Errorf("process %d was left behind", pid))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Processes are the PIDs of those that work in the cluster's directory or
+// below, and whose executable has that name ("" for any).
+func (c *Cluster) Processes(name string) []int {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	var pids []int
+	for _, link := range links {
+		cwd, err := os.Readlink(link)
+		if err != nil || (cwd != c.Dir && !strings.HasPrefix(cwd, c.Dir+"/")) {
+			continue
+		}
+		exe, err := os.Readlink(filepath.Join(filepath.Dir(link), "exe"))
+		if err != nil || (name != "" && filepath.Base(exe) != name) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err == nil && pid != os.Getpid() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// Plugins are the PIDs of the driver's processes.
+func (c *Cluster) Plugins() []int { return c.Processes("nomad-driver-connect") }
+
+// unmountBelow takes away the file systems that Nomad mounts for secrets.
+func unmountBelow(dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && strings.HasPrefix(fields[1], dir+"/") {
+			errs = append(errs, unix.Unmount(fields[1], unix.MNT_DETACH))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// cgroupRoots are where Nomad puts its tasks' cgroups: below cgroup_parent
+// with cgroups v2, below "nomad" in every hierarchy of v1.
+func cgroupRoots(parent string) []string {
+	var v2 []string
+	if parent != "" {
+		v2, _ = filepath.Glob("/sys/fs/cgroup/" + parent)
+	}
+	v1, _ := filepath.Glob("/sys/fs/cgroup/*/nomad")
+	return append(v2, v1...)
+}
+
+// removeCgroups removes those that were not there before, unless another
+// Nomad of this machine uses them by now.
+func removeCgroups(ctx context.Context, roots, before []string) error {
+	var errs []error
+	for _, root := range roots {
+		if slices.Contains(before, root) {
+			continue
+		}
+		if err := removeCgroup(ctx, root); err != nil && !errors.Is(err, unix.EBUSY) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeCgroup(ctx context.Context, root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			if err := removeCgroup(ctx, filepath.Join(root, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	// The kernel needs a moment after the last process of a group has gone.
+	return Within(ctx, 5*time.Second, func(context.Context) error {
+		err := unix.Rmdir(root)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
