@@ -96,7 +96,7 @@ func TestRender_errors(t *testing.T) {
 		{"log format", func(in *Inputs) { in.AccessLogs = &api.AccessLogsConfig{Enabled: true, JSONFormat: "[1]"} }, "proxy-defaults AccessLogs: JSONFormat: a JSON object is expected"},
 		{"log file", func(in *Inputs) { in.AccessLogs = &api.AccessLogsConfig{Enabled: true, Type: api.FileLogSinkType} }, "proxy-defaults AccessLogs: Path: is missing"},
 		{"tags", func(in *Inputs) { in.Proxy.Proxy.Config = map[string]any{"envoy_stats_tags": []any{map[string]any{}}} }, `proxy config key "envoy_stats_tags": item 0: a string is expected`},
-		{"key of a later version", func(in *Inputs) { in.Proxy.Proxy.Config = map[string]any{"envoy_tracing_json": "{}"} }, `proxy config key "envoy_tracing_json" is not supported by this version`},
+		{"key of a later version", func(in *Inputs) { in.Proxy.Proxy.Config = map[string]any{"envoy_tracing_json": "{}"} }, `proxy config key "envoy_tracing_json": is not supported by this version`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := inputs()

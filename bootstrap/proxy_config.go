@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,15 @@ import (
 type proxyConfig struct {
 	statsTags []string // envoy_stats_tags: "name=value"
 }
+
+// KeyError is a value of Proxy.Config that no bootstrap can be made of.
+type KeyError struct {
+	Key string // as it is written there
+	Err error
+}
+
+func (e *KeyError) Error() string { return fmt.Sprintf("proxy config key %q: %v", e.Key, e.Err) }
+func (e *KeyError) Unwrap() error { return e.Err }
 
 // bootstrapKeys are the keys of Proxy.Config that the CLI reads, lower case;
 // those that are false are not rendered by this version.
@@ -45,11 +55,11 @@ func parseProxyConfig(config map[string]any) (proxyConfig, error) {
 			continue
 		}
 		if !rendered {
-			return out, fmt.Errorf("proxy config key %q is not supported by this version; remove it from the job or the config entry it comes from", key)
+			return out, &KeyError{Key: key, Err: errors.New("is not supported by this version of the driver; remove it from the job or the config entry it comes from")}
 		}
 		tags, err := stringList(config[key])
 		if err != nil {
-			return out, fmt.Errorf("proxy config key %q: %w", key, err)
+			return out, &KeyError{Key: key, Err: err}
 		}
 		out.statsTags = tags
 	}

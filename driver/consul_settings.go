@@ -2,15 +2,9 @@ package driver
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
-	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-connect/sidecar"
 )
@@ -45,8 +39,8 @@ func readEnviron(getenv func(string) string) environ {
 }
 
 // consulSettings says how to reach Consul: the job's word, else the
-// operator's, else the environment's. The token is added by taskToken.
-func consulSettings(env environ, operator, job *ConsulConfig) sidecar.ConsulConfig {
+// operator's, else the environment's. The tokens are added by tokens.
+func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) sidecar.ConsulConfig {
 	o, j := orZero(operator), orZero(job)
 	return sidecar.ConsulConfig{
 		Address:     cmp.Or(j.Address, o.Address, env.consulAddress),
@@ -54,47 +48,12 @@ func consulSettings(env environ, operator, job *ConsulConfig) sidecar.ConsulConf
 		Namespace:   cmp.Or(j.Namespace, o.Namespace, env.namespace),
 		Partition:   cmp.Or(j.Partition, o.Partition, env.partition),
 		GRPCAddress: cmp.Or(j.GRPCAddress, o.GRPCAddress, env.grpcAddress),
-		GRPCCAFile:  cmp.Or(j.GRPCCAFile, o.GRPCCAFile, env.grpcCAFile),
+		GRPCCAFile:  cmp.Or(o.GRPCCAFile, env.grpcCAFile),
 		TLS: api.TLSConfig{
-			CAFile:   cmp.Or(j.CAFile, o.CAFile, env.tls.CAFile),
-			CertFile: cmp.Or(j.CertFile, o.CertFile, env.tls.CertFile),
-			KeyFile:  cmp.Or(j.KeyFile, o.KeyFile, env.tls.KeyFile),
-			Address:  cmp.Or(j.TLSServerName, o.TLSServerName, env.tls.Address),
+			CAFile:   cmp.Or(o.CAFile, env.tls.CAFile),
+			CertFile: cmp.Or(o.CertFile, env.tls.CertFile),
+			KeyFile:  cmp.Or(o.KeyFile, env.tls.KeyFile),
+			Address:  cmp.Or(o.TLSServerName, env.tls.Address),
 		},
 	}
-}
-
-// taskToken finds the ACL token that the task's sidecar acts with: the file
-// that the job names, then what Nomad wrote for the task. Empty is no error;
-// with ACLs, Consul's refusal says what is missing.
-func taskToken(task *drivers.TaskConfig, file string) (string, error) {
-	if file != "" {
-		return readToken(file)
-	}
-	secrets := task.TaskDir().SecretsDir
-	for _, name := range []string{"si_token", "consul_token"} {
-		token, err := readToken(filepath.Join(secrets, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		return token, err
-	}
-	return task.Env[api.HTTPTokenEnvName], nil
-}
-
-// operatorToken is what the plugin itself asks Consul with; never a task.
-func (p *Plugin) operatorToken() (string, error) {
-	file := orZero(p.config.Load().Consul).TokenFile
-	if file == "" {
-		return "", nil
-	}
-	return readToken(file)
-}
-
-func readToken(file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read the Consul ACL token: %w", err)
-	}
-	return strings.TrimSpace(string(content)), nil
 }

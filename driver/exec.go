@@ -108,20 +108,36 @@ func (p *Plugin) command(ctx context.Context, id string, command []string) (cmd 
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the task's directory: %w", err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { // a command does not outlive its task
+		select {
+		case <-t.sidecar.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	cmd = exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	// The path may lead through directories that only root may search.
 	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
-	cmd.Env = append(t.config.EnvList(), "PATH="+os.Getenv("PATH"), "PWD="+path)
+	cmd.Env = append(envoyEnv(t.config), "PATH="+os.Getenv("PATH"), "PWD="+path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if user.Switch {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
 	}
 	cmd.WaitDelay = time.Second
-	return cmd, func() { _ = dir.Close() }, nil
+	release = func() {
+		cancel()
+		_ = dir.Close()
+	}
+	return cmd, release, nil
 }
 
 // execResult tells a command that failed from one that could not run.
 func execResult(err error) (*drivers.ExitResult, error) {
+	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, but left somebody behind who holds its output
+		err = nil
+	}
 	var failed *exec.ExitError
 	if err == nil || !errors.As(err, &failed) {
 		return &drivers.ExitResult{}, err

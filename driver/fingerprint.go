@@ -67,7 +67,7 @@ func (p *Plugin) look(ctx context.Context, envoy *envoyProbe) *drivers.Fingerpri
 	config := p.config.Load().PluginConfig
 	settings, err := envoySettings(config.Envoy, nil)
 	if err == nil {
-		err = envoy.probe(ctx, settings.Path)
+		err = envoy.probe(ctx, settings.Path, somebody(p.root))
 	}
 	if err != nil {
 		return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: err.Error()}
@@ -94,7 +94,7 @@ func (p *Plugin) look(ctx context.Context, envoy *envoyProbe) *drivers.Fingerpri
 func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (sidecar.AgentInfo, error) {
 	settings := consulSettings(p.environ, config.Consul, nil)
 	var err error
-	if settings.AgentToken, err = p.operatorToken(); err != nil {
+	if settings.AgentToken, err = operatorToken(config); err != nil {
 		return sidecar.AgentInfo{}, err
 	}
 	consul, err := sidecar.NewConsul(settings)
@@ -105,6 +105,12 @@ func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (sidecar.A
 	return consul.Info(ctx)
 }
 
+// somebody is a user without any rights of its own, as those are that Envoy
+// runs as: a binary that only root may execute is of no use.
+func somebody(root bool) sidecar.User {
+	return sidecar.User{Name: "nobody", UID: 65534, GID: 65534, Switch: root}
+}
+
 // envoyProbe remembers the version of a binary as long as the file is the same.
 type envoyProbe struct {
 	path    string
@@ -112,13 +118,13 @@ type envoyProbe struct {
 	version string
 }
 
-func (e *envoyProbe) probe(ctx context.Context, path string) error {
+func (e *envoyProbe) probe(ctx context.Context, path string, user sidecar.User) error {
 	info, err := os.Stat(path)
 	if err == nil && e.info != nil && path == e.path && os.SameFile(info, e.info) &&
 		info.ModTime().Equal(e.info.ModTime()) && info.Size() == e.info.Size() {
 		return nil
 	}
-	version, err := sidecar.EnvoyVersion(ctx, path, sidecar.User{})
+	version, err := sidecar.EnvoyVersion(ctx, path, user)
 	if err != nil {
 		return fmt.Errorf("look for Envoy: %w", err)
 	}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"maps"
 
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
@@ -36,6 +37,17 @@ type ConsulConfig struct {
 	GRPCCAFile    string `codec:"grpc_ca_file"` // as CONSUL_GRPC_CACERT
 }
 
+// TaskConsulConfig is the part of it that a job may say otherwise. Files that
+// the plugin would read as root for anybody are not among it; of token_file,
+// see taskToken.
+type TaskConsulConfig struct {
+	Address     string `codec:"address"`
+	TokenFile   string `codec:"token_file"`
+	Namespace   string `codec:"namespace"`
+	Partition   string `codec:"partition"`
+	GRPCAddress string `codec:"grpc_address"`
+}
+
 // EnvoyConfig says which Envoy runs and how.
 type EnvoyConfig struct {
 	Path        string   `codec:"path"` // a name is looked up in PATH
@@ -66,12 +78,7 @@ func (c PluginConfig) validate() error {
 
 // pluginConfigSpec is the schema of PluginConfig.
 func pluginConfigSpec() *hclspec.Spec {
-	return hclspec.NewObject(nodeBlocks())
-}
-
-// nodeBlocks are the blocks that operators and job authors share.
-func nodeBlocks() map[string]*hclspec.Spec {
-	return map[string]*hclspec.Spec{
+	spec := map[string]*hclspec.Spec{
 		"consul": hclspec.NewBlock("consul", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"address":         hclspec.NewAttr("address", "string", false),
 			"token_file":      hclspec.NewAttr("token_file", "string", false),
@@ -84,6 +91,14 @@ func nodeBlocks() map[string]*hclspec.Spec {
 			"grpc_address":    hclspec.NewAttr("grpc_address", "string", false),
 			"grpc_ca_file":    hclspec.NewAttr("grpc_ca_file", "string", false),
 		})),
+	}
+	maps.Copy(spec, nodeBlocks())
+	return hclspec.NewObject(spec)
+}
+
+// nodeBlocks are the blocks that operators and job authors share.
+func nodeBlocks() map[string]*hclspec.Spec {
+	return map[string]*hclspec.Spec{
 		"envoy": hclspec.NewBlock("envoy", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"path":        hclspec.NewAttr("path", "string", false),
 			"args":        hclspec.NewAttr("args", "list(string)", false),

@@ -35,13 +35,18 @@ func proxySettings(s *SidecarService, ports ports, listener sidecar.Port, task *
 		return out, err
 	}
 	var err error
+	if p.LocalServiceSocketPath != "" {
+		if out.LocalServiceSocketPath, err = socketPath(field+".local_service_socket_path", p.LocalServiceSocketPath, runDir(task)); err != nil {
+			return out, err
+		}
+	}
 	if out.Config, err = proxyConfig(field+".config", p.Config, task); err != nil {
 		return out, err
 	}
 	if out.MeshGateway, err = meshGateway(field, p.MeshGateway); err != nil {
 		return out, err
 	}
-	if out.Expose, err = exposeSettings(field+".expose", p.Expose, ports); err != nil {
+	if out.Expose, err = exposeSettings(field+".expose", p.Expose, ports, listener); err != nil {
 		return out, err
 	}
 	out.Upstreams, err = upstreams(field+".upstreams", p.Upstreams, ports, listener, runDir(task))
@@ -62,6 +67,9 @@ func proxyConfig(field string, value any, task *drivers.TaskConfig) (map[string]
 	if config == nil {
 		config = map[string]any{}
 	}
+	if config["bind_port"] != nil {
+		return nil, sidecar.Invalidf(field+".bind_port", "cannot be given: sidecar_service.port says where the public listener is")
+	}
 	if config["envoy_stats_tags"] == nil {
 		config["envoy_stats_tags"] = statsTags(task)
 	}
@@ -76,7 +84,7 @@ func meshGateway(field string, m *MeshGateway) (api.MeshGatewayConfig, error) {
 	return api.MeshGatewayConfig{Mode: api.MeshGatewayMode(m.Mode)}, err
 }
 
-func exposeSettings(field string, e *Expose, ports ports) (api.ExposeConfig, error) {
+func exposeSettings(field string, e *Expose, ports ports, listener sidecar.Port) (api.ExposeConfig, error) {
 	var out api.ExposeConfig
 	if e == nil {
 		return out, nil
@@ -95,6 +103,9 @@ func exposeSettings(field string, e *Expose, ports ports) (api.ExposeConfig, err
 		port, err := ports.get(at+".listener_port", path.ListenerPort)
 		if err != nil {
 			return out, err
+		}
+		if port.Number == listener.Number {
+			return out, sidecar.Invalidf(at+".listener_port", "%q is the port of the public listener; an exposed path needs one of its own", path.ListenerPort)
 		}
 		out.Paths = append(out.Paths, api.ExposePath{
 			Path: path.Path, Protocol: path.Protocol, LocalPathPort: path.LocalPathPort, ListenerPort: port.Number,

@@ -11,7 +11,8 @@ import (
 
 // RecoverTask implements drivers.DriverPlugin. An Envoy that ended in the
 // meantime is recovered, too: as a task that has exited, so that Nomad's
-// restart policy decides and the user reads how it ended.
+// restart policy decides and the user reads how it ended. (Nomad also offers
+// tasks that it stopped long ago; of those nothing is found, and it is told so.)
 func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 	if h == nil || h.Config == nil {
 		return errors.New("recover a task: Nomad gives no handle")
@@ -25,7 +26,7 @@ func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
 	}
 	// Without its token a sidecar can still be watched and stopped.
-	if state.Spec.Consul.Token, err = taskToken(h.Config, state.Spec.Consul.TokenFile); err != nil {
+	if err := p.addTokens(&state.Spec, h.Config); err != nil {
 		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
 	}
 	proxy, err := sidecar.Attach(p.ctx, state.Spec, state.State, p.emitter(h.Config), p.log)

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os/exec"
 	"os/user"
@@ -75,6 +76,7 @@ func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool
 		return sidecar.Run{}, err
 	}
 	return sidecar.Run{
+		Root:   task.AllocDir,
 		Dir:    runDir(task),
 		User:   u,
 		Env:    envoyEnv(task),
@@ -97,8 +99,11 @@ func fixedUser(name string) string {
 // lookUpUser finds whom Envoy runs as. An agent that is not root cannot switch
 // and runs everything as itself.
 func lookUpUser(name string, root bool) (sidecar.User, error) {
-	if !root || name == "" {
+	if !root {
 		return sidecar.User{Name: name}, nil
+	}
+	if name == "" {
+		return sidecar.User{}, errors.New("Nomad gives no user for the task (its agent was restarted before the task had ever run), and a proxy does not run as root; replace the allocation with `nomad alloc stop`, or set envoy { user = … }")
 	}
 	uid, gid := name, name
 	if match := dynamicUser.FindStringSubmatch(name); match != nil {
@@ -117,9 +122,6 @@ func lookUpUser(name string, root bool) (sidecar.User, error) {
 	return sidecar.User{Name: name, UID: uint32(u), GID: uint32(g), Switch: true}, nil
 }
 
-// tokenVariables carry ACL tokens; no process is given them.
-var tokenVariables = []string{"CONSUL_HTTP_TOKEN", "CONSUL_TOKEN", "NOMAD_TOKEN", "VAULT_TOKEN"}
-
 // envoyEnv is the task's environment without its tokens.
 func envoyEnv(task *drivers.TaskConfig) []string {
 	return slices.DeleteFunc(task.EnvList(), func(entry string) bool {
@@ -128,7 +130,11 @@ func envoyEnv(task *drivers.TaskConfig) []string {
 	})
 }
 
-func isTokenVariable(name string) bool { return slices.Contains(tokenVariables, name) }
+// isTokenVariable tells the variables that carry tokens; no process is given
+// them. (NOMAD_TOKEN_<name> holds a workload identity.)
+func isTokenVariable(name string) bool {
+	return slices.Contains([]string{"CONSUL_HTTP_TOKEN", "CONSUL_TOKEN", "VAULT_TOKEN"}, name) || strings.HasPrefix(name, "NOMAD_TOKEN")
+}
 
 func orZero[T any](p *T) T {
 	if p == nil {

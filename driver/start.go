@@ -42,9 +42,5 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 	if err != nil {
 		return sidecar.Spec{}, err
 	}
-	if spec.Consul.Token, err = taskToken(config, spec.Consul.TokenFile); err != nil {
-		return sidecar.Spec{}, err
-	}
-	spec.Consul.AgentToken, err = p.operatorToken()
-	return spec, err
+	return spec, p.addTokens(&spec, config)
 }

@@ -29,6 +29,7 @@ func newHandle(task *drivers.TaskConfig, spec sidecar.Spec, state sidecar.State)
 	maps.DeleteFunc(h.Config.Env, func(name, _ string) bool { return isTokenVariable(name) })
 	h.State = drivers.TaskStateRunning
 	spec.Consul.Token, spec.Consul.AgentToken = "", ""
+	spec.Run.Env = nil // Envoy has it, nobody needs it again
 	return h, h.SetDriverState(taskState{Spec: spec, State: state})
 }
 

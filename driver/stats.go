@@ -26,7 +26,7 @@ func (p *Plugin) TaskStats(ctx context.Context, id string, interval time.Duratio
 func (p *Plugin) sampleTask(ctx context.Context, s *sidecar.Sidecar, interval time.Duration, out chan<- *drivers.TaskResourceUsage) {
 	defer close(out)
 	meter := newMeter(p.config.Load().compute)
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(max(interval, time.Second))
 	defer tick.Stop()
 	for {
 		usage, err := s.Usage()

@@ -17,9 +17,9 @@ type TaskConfig struct {
 	Gateway        *Gateway        `codec:"gateway"`
 	Bootstrap      *Bootstrap      `codec:"bootstrap"`
 
-	Consul *ConsulConfig `codec:"consul"`
-	Envoy  *EnvoyConfig  `codec:"envoy"`
-	Ready  *ReadyConfig  `codec:"ready"`
+	Consul *TaskConsulConfig `codec:"consul"`
+	Envoy  *EnvoyConfig      `codec:"envoy"`
+	Ready  *ReadyConfig      `codec:"ready"`
 }
 
 // SidecarService is a sidecar that the driver registers.
@@ -127,6 +127,13 @@ func taskConfigSpec() *hclspec.Spec {
 	spec := map[string]*hclspec.Spec{
 		"service":      hclspec.NewAttr("service", "string", false),
 		"service_port": hclspec.NewAttr("service_port", "string", false),
+		"consul": hclspec.NewBlock("consul", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"address":      hclspec.NewAttr("address", "string", false),
+			"token_file":   hclspec.NewAttr("token_file", "string", false),
+			"namespace":    hclspec.NewAttr("namespace", "string", false),
+			"partition":    hclspec.NewAttr("partition", "string", false),
+			"grpc_address": hclspec.NewAttr("grpc_address", "string", false),
+		})),
 		"gateway": hclspec.NewBlock("gateway", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"ingress":     hclspec.NewAttr("ingress", "any", false),
 			"terminating": hclspec.NewAttr("terminating", "any", false),

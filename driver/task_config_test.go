@@ -161,7 +161,7 @@ func TestTaskConfig_decode(t *testing.T) {
 			},
 		},
 		Envoy:  &EnvoyConfig{Args: []string{"--component-log-level", "upstream:debug"}, Concurrency: 2},
-		Consul: &ConsulConfig{Address: "127.0.0.1:8500"},
+		Consul: &TaskConsulConfig{Address: "127.0.0.1:8500"},
 		Ready:  &ReadyConfig{Timeout: "5s"},
 	}
 	must.Eq(t, want, got)

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"strings"
 	"time"
@@ -121,7 +120,7 @@ func setParent(spec *sidecar.Spec, task *drivers.TaskConfig, config TaskConfig) 
 	return nil
 }
 
-// meta says in Consul who registered the sidecar; the user's own comes on top.
+// meta says in Consul who registered the sidecar, and what the user adds.
 func meta(task *drivers.TaskConfig, user map[string]string, version string) map[string]string {
 	m := map[string]string{
 		"nomad-node-id":          task.NodeID,
@@ -132,7 +131,11 @@ func meta(task *drivers.TaskConfig, user map[string]string, version string) map[
 		"nomad-alloc-id":         task.AllocID,
 		"connect-driver-version": version,
 	}
-	maps.Copy(m, user)
+	for key, value := range user {
+		if _, ours := m[key]; !ours { // whose it is decides who may remove it
+			m[key] = value
+		}
+	}
 	return m
 }
 

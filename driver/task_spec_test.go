@@ -169,6 +169,8 @@ func TestTaskSpec_mistakes(t *testing.T) {
 		{"destination type", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_port = 1\n destination_type = \"svc\"\n}"), `destination_type: "svc" is unknown; it is one of service, prepared_query`},
 		{"mesh gateway mode", nil, sidecarHCL("mesh_gateway {\n mode = \"far\"\n}"), `mesh_gateway.mode: "far" is unknown`},
 		{"local service twice", nil, sidecarHCL("local_service_port = 1\nlocal_service_socket_path = \"/s\""), "local_service_socket_path cannot go with"},
+		{"public port moved", nil, sidecarHCL("config {\n bind_port = 1\n}"), "sidecar_service.proxy.config.bind_port: cannot be given"},
+		{"expose on the public port", nil, sidecarHCL("expose {\n path {\n path = \"/health\"\n local_path_port = 80\n listener_port = \"mesh\"\n}\n}"), `listener_port: "mesh" is the port of the public listener`},
 		{"config is no object", nil, sidecarHCL("config = \"x\""), "sidecar_service.proxy.config: an object is expected"},
 		{"expose path", nil, sidecarHCL("expose {\n path {\n path = \"health\"\n}\n}"), `expose.path[0].path: "health" does not begin with /`},
 		{"standalone with a service", nil, "service = \"c\"\nsidecar_service {\n port = \"mesh\"\n standalone = true\n proxy {\n local_service_port = 1\n}\n}", "cannot go with standalone"},
@@ -201,7 +203,7 @@ func TestTaskToken(t *testing.T) {
 	secrets := task.TaskDir().SecretsDir
 	must.NoError(t, os.MkdirAll(secrets, 0o755))
 	token := func(file string) string {
-		got, err := taskToken(task, file)
+		got, err := taskToken(task, file, sidecar.User{})
 		must.NoError(t, err)
 		return got
 	}
@@ -213,7 +215,7 @@ func TestTaskToken(t *testing.T) {
 	file := filepath.Join(dir, "own")
 	must.NoError(t, os.WriteFile(file, []byte("own\n"), 0o600))
 	must.Eq(t, "own", token(file))
-	_, err := taskToken(task, "/nowhere")
+	_, err := taskToken(task, "/nowhere", sidecar.User{})
 	must.ErrorContains(t, err, "read the Consul ACL token")
 }
 
@@ -224,7 +226,7 @@ func TestHandle(t *testing.T) {
 	spec, err := specFrom(t, task, sidecarHCL("config {\n protocol = \"http\"\n}\nupstreams {\n destination_name = \"db\"\n port = \"up_db\"\n}"))
 	must.NoError(t, err)
 	spec.Consul.Token, spec.Consul.AgentToken = "tok-4711", "tok-4711"
-	state := sidecar.State{ParentID: "p", Process: sidecar.Identity{PID: 7, StartTime: 9, BootID: "b"}}
+	state := sidecar.State{Parent: &sidecar.ParentService{ID: "p"}, Process: sidecar.Identity{PID: 7, StartTime: 9, BootID: "b"}}
 	h, err := newHandle(task, spec, state)
 	must.NoError(t, err)
 	must.StrNotContains(t, string(h.DriverState), "tok-4711")
@@ -234,7 +236,8 @@ func TestHandle(t *testing.T) {
 	back, err := readHandle(h)
 	must.NoError(t, err)
 	must.Eq(t, state, back.State)
-	must.Eq(t, spec.Run, back.Spec.Run)
+	must.Eq(t, spec.Run.User, back.Spec.Run.User)
+	must.Eq(t, spec.Run.Dir, back.Spec.Run.Dir)
 	must.Eq(t, spec.Parent, back.Spec.Parent)
 	must.Eq(t, spec.Proxy.Upstreams, back.Spec.Proxy.Upstreams)
 	must.Eq[any](t, "http", back.Spec.Proxy.Config["protocol"])
@@ -250,7 +253,7 @@ func TestConsulSettings(t *testing.T) {
 	})
 	must.Eq(t, "https://10.0.0.9:8501", consulSettings(env, nil, nil).Address)
 	must.Eq(t, "operator", consulSettings(env, &ConsulConfig{Address: "operator"}, nil).Address)
-	got := consulSettings(env, &ConsulConfig{Address: "operator"}, &ConsulConfig{Address: "job"})
+	got := consulSettings(env, &ConsulConfig{Address: "operator"}, &TaskConsulConfig{Address: "job"})
 	must.Eq(t, "job", got.Address)
 	must.Eq(t, "10.0.0.9:8503", got.GRPCAddress)
 	must.Eq(t, "", got.Token)

@@ -1,6 +1,9 @@
 package driver
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"sync"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -20,7 +23,7 @@ type tasks struct {
 	mu   sync.Mutex
 	byID map[string]*task
 
-	// users remembers whom a task of an allocation ran as: after a restart of
+	// users remembers, by a task's directory, whom it ran as: after a restart of
 	// its agent Nomad leaves the user of a restarted task empty.
 	users map[string]string
 }
@@ -55,7 +58,12 @@ func (t *tasks) remove(id string) {
 func (t *tasks) rememberUser(config *drivers.TaskConfig) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := config.AllocID + "/" + config.Name
+	for dir := range t.users {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			delete(t.users, dir) // its allocation is gone
+		}
+	}
+	key := config.TaskDir().Dir
 	if config.User == "" {
 		config.User = t.users[key]
 		return

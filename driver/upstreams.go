@@ -85,7 +85,7 @@ func bindUpstream(at string, u Upstream, ports ports, runDir string) (api.Upstre
 		return out, sidecar.Port{}, sidecar.Invalidf(at, "%q is given %d places to listen on; exactly one of port (a label), local_bind_port (a number) and local_bind_socket_path says where the app finds it", u.DestinationName, len(given))
 	}
 	if given[0] == "local_bind_socket_path" {
-		path, err := socketPath(at, u, runDir)
+		path, err := upstreamSocket(at, u, runDir)
 		out.LocalBindSocketPath = path
 		return out, sidecar.Port{}, err
 	}
@@ -125,10 +125,8 @@ func upstreamPort(at string, u Upstream, ports ports) (sidecar.Port, error) {
 // maxSocketPath is the longest path of a socket, without its final zero.
 const maxSocketPath = 107
 
-// socketPath checks the socket that the app is to find the upstream at. One in
-// the allocation's directory is given to Envoy relative to its own directory:
-// such paths are short enough, and lead through no directory of the agent.
-func socketPath(at string, u Upstream, runDir string) (string, error) {
+// upstreamSocket checks the socket that the app is to find the upstream at.
+func upstreamSocket(at string, u Upstream, runDir string) (string, error) {
 	if u.LocalBindAddress != "" {
 		return "", sidecar.Invalidf(at+".local_bind_address", "cannot go with local_bind_socket_path")
 	}
@@ -137,20 +135,28 @@ func socketPath(at string, u Upstream, runDir string) (string, error) {
 			return "", sidecar.Invalidf(at+".local_bind_socket_mode", "%q is not an octal file mode such as \"0660\"", u.LocalBindSocketMode)
 		}
 	}
-	path := filepath.Clean(u.LocalBindSocketPath)
+	return socketPath(at+".local_bind_socket_path", u.LocalBindSocketPath, runDir)
+}
+
+// socketPath checks the path of a socket that Envoy is to listen on or connect
+// to. One in the allocation's directory is given to Envoy relative to its own
+// directory: such paths are short enough, and lead through no directory of the
+// agent.
+func socketPath(field, given, runDir string) (string, error) {
+	path := filepath.Clean(given)
 	if !filepath.IsAbs(path) {
-		return "", sidecar.Invalidf(at+".local_bind_socket_path", "%q is not an absolute path; ${NOMAD_ALLOC_DIR}/tmp/%s.sock is one that every task of the group reaches", u.LocalBindSocketPath, u.DestinationName)
+		return "", sidecar.Invalidf(field, "%q is not an absolute path; ${NOMAD_ALLOC_DIR}/tmp/<name>.sock is one that every task of the group reaches", given)
 	}
 	allocDir := filepath.Dir(filepath.Dir(filepath.Dir(runDir))) // <alloc>/<task>/secrets/connect
 	if strings.HasPrefix(path, allocDir+"/") {
 		rel, err := filepath.Rel(runDir, path)
 		if err != nil {
-			return "", sidecar.Invalidf(at+".local_bind_socket_path", "%v", err)
+			return "", sidecar.Invalidf(field, "%v", err)
 		}
 		path = rel
 	}
 	if len(path) > maxSocketPath {
-		return "", sidecar.Invalidf(at+".local_bind_socket_path", "%q has %d characters; a socket's path may have %d", path, len(path), maxSocketPath)
+		return "", sidecar.Invalidf(field, "%q has %d characters; a socket's path may have %d", path, len(path), maxSocketPath)
 	}
 	return path, nil
 }

@@ -119,7 +119,12 @@ func (c *Consul) Register(ctx context.Context, reg *api.AgentServiceRegistration
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	opts := api.ServiceRegisterOpts{ReplaceExistingChecks: true}
-	if err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx)); err != nil {
+	err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx))
+	var status api.StatusError
+	if errors.As(err, &status) && status.Code == http.StatusBadRequest {
+		return Invalidf("sidecar_service", "Consul does not accept it: %s", strings.TrimSpace(status.Body))
+	}
+	if err != nil {
 		return c.unreachable("register the sidecar "+reg.ID, err)
 	}
 	return nil
@@ -130,6 +135,9 @@ func (c *Consul) Deregister(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := c.client.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx))
+	if isStatus(err, http.StatusForbidden) && c.cfg.AgentToken != "" { // the task's token may be gone by now
+		err = c.client.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{Token: c.cfg.AgentToken}).WithContext(ctx))
+	}
 	if err != nil && !isStatus(err, http.StatusNotFound) {
 		return c.unreachable("deregister the sidecar "+id, err)
 	}

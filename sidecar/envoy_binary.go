@@ -23,9 +23,9 @@ var envoyVersion = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`
 // run it. The error is a sentence that says what is wrong with the file.
 func EnvoyVersion(ctx context.Context, path string, user User) (string, error) {
 	if info, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
+		return "", unfit("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
 	} else if info.IsDir() || info.Mode()&0o111 == 0 {
-		return "", fmt.Errorf("%s is not an executable file (mode %s)", path, info.Mode())
+		return "", unfit("%s is not an executable file (mode %s)", path, info.Mode())
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -33,10 +33,23 @@ func EnvoyVersion(ctx context.Context, path string, user User) (string, error) {
 	if match := envoyVersion.FindSubmatch(out); match != nil {
 		return string(match[1]), nil
 	}
-	if err != nil && len(out) == 0 {
-		return "", fmt.Errorf("run %s --version: %w", path, err)
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("run %s --version: it does not end: %w", path, ctx.Err())
 	}
-	return "", fmt.Errorf("%s is not an Envoy: `--version` prints %q", path, firstLine(out))
+	if err != nil && len(out) == 0 {
+		return "", unfit("run %s --version: %w", path, err)
+	}
+	return "", unfit("%s is not an Envoy: `--version` prints %q", path, firstLine(out))
+}
+
+// UnfitBinaryError says that a file is missing, cannot be executed, or is no
+// Envoy.
+type UnfitBinaryError struct{ error }
+
+func (e *UnfitBinaryError) Unwrap() error { return e.error }
+
+func unfit(format string, args ...any) error {
+	return &UnfitBinaryError{fmt.Errorf(format, args...)}
 }
 
 // validateBootstrap runs `envoy --mode validate` and gives Envoy's complaint.

@@ -19,8 +19,8 @@ func startEnvoy(spec Spec, config *os.File) (*Process, error) {
 		return f
 	}
 	files[0] = open(os.Open(os.DevNull))
-	files[1] = open(openLog(spec.Run.Stdout))
-	files[2] = open(openLog(spec.Run.Stderr))
+	files[1] = open(openLog(spec.Run.Root, spec.Run.Stdout))
+	files[2] = open(openLog(spec.Run.Root, spec.Run.Stderr))
 	dir := open(os.Open(spec.Run.Dir))
 	defer func() {
 		for _, f := range []*os.File{files[0], files[1], files[2], dir} {

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -55,8 +56,11 @@ func attachProcess(id Identity) (*Process, error) {
 	}
 	// Only now that the descriptor pins the process can its identity be checked.
 	now, err := identify(id.PID)
-	if err != nil || now != id {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH), err == nil && now != id:
 		return nil, pidfd.Close()
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("look at process %d: %w", id.PID, err), pidfd.Close())
 	}
 	p := &Process{ID: id, pidfd: pidfd, done: make(chan struct{})}
 	go p.watch()
@@ -92,8 +96,11 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return err
 }
 
-// KillGroup kills the process and all that it started. As long as the process
-// has not been reaped, its group's number belongs to nobody else.
+// killRest ends what a process that has ended, but was not reaped yet, left in
+// its group; until then the group's number is nobody else's.
+func killRest(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
+
+// KillGroup kills the process and all that it started.
 func (p *Process) KillGroup() error {
 	select {
 	case <-p.done:
@@ -123,6 +130,7 @@ func (p *Process) reap() Exit {
 	if p.child == nil {
 		return strangersExit(p.ID, p.pidfd)
 	}
+	killRest(p.ID.PID)
 	state, err := p.child.Wait()
 	if err != nil {
 		return Exit{Unobserved: true}

@@ -127,7 +127,7 @@ func TestParseStat(t *testing.T) {
 func TestOpenLog_fifo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	must.NoError(t, syscall.Mkfifo(path, 0o600))
-	log, err := openLog(path)
+	log, err := openLog(filepath.Dir(path), path)
 	must.NoError(t, err)
 	defer func() { _ = log.Close() }()
 

@@ -110,6 +110,7 @@ func strangersExit(id Identity, pidfd *os.File) Exit {
 	defer tick.Stop()
 	for deadline := time.Now().Add(reapGrace); time.Now().Before(deadline); <-tick.C {
 		if st, err := readStat(id.PID); err == nil && st.startTime == id.StartTime && st.state == 'Z' {
+			killRest(id.PID)
 			return ExitOf(st.waitStatus)
 		}
 		if status, ok := pidfdExit(pidfd); ok {

@@ -1,12 +1,16 @@
 package sidecar
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
 )
+
+// loopback is where an app and its upstreams are unless it is said otherwise.
+const loopback = "127.0.0.1"
 
 const (
 	// proxySuffix is the suffix by which Nomad knows the sidecar of a service:
@@ -31,12 +35,15 @@ const (
 	metaBootID    = "proxy-boot-id"
 )
 
+// metaTask is the key of Meta under which the driver says whose sidecar it is.
+const metaTask = "nomad-task"
+
 func gateCheckID(proxyID string) string  { return proxyID + ":ready" }
 func tcpCheckID(proxyID string) string   { return proxyID + ":listening" }
 func aliasCheckID(proxyID string) string { return proxyID + ":alias" }
 
 // proxyID is the service ID that the sidecar is registered under.
-func (s Spec) proxyID(parent *api.AgentService) string {
+func (s Spec) proxyID(parent *ParentService) string {
 	if parent == nil {
 		return s.StandaloneID
 	}
@@ -49,10 +56,18 @@ func (s Spec) proxyID(parent *api.AgentService) string {
 // check that begins as passing takes the gate's place. (Consul changes
 // neither the status of an existing check nor, before a random part of its
 // interval has passed, that of a new one without a status.)
-func registration(s Spec, parent *api.AgentService, id Identity, ready bool) *api.AgentServiceRegistration {
+func registration(s Spec, parent *ParentService, id Identity, ready bool) *api.AgentServiceRegistration {
 	proxy := s.Proxy
 	proxy.DestinationServiceName = s.Service
-	meta := map[string]string{}
+	tags, meta := s.Tags, map[string]string{}
+	if parent != nil {
+		// As Consul itself has it for the sidecars it registers: resolvers
+		// choose subsets by the sidecar's meta.
+		maps.Copy(meta, parent.Meta)
+		if len(tags) == 0 {
+			tags = parent.Tags
+		}
+	}
 	maps.Copy(meta, s.Meta)
 	if id != (Identity{}) {
 		meta[metaPID] = strconv.Itoa(id.PID)
@@ -63,7 +78,7 @@ func registration(s Spec, parent *api.AgentService, id Identity, ready bool) *ap
 		Kind:      api.ServiceKindConnectProxy,
 		ID:        s.proxyID(parent),
 		Name:      s.Service + proxySuffix,
-		Tags:      s.Tags,
+		Tags:      tags,
 		Meta:      meta,
 		Address:   s.Listener.Address,
 		Port:      s.Listener.Number,
@@ -75,7 +90,7 @@ func registration(s Spec, parent *api.AgentService, id Identity, ready bool) *ap
 	if parent != nil {
 		proxy.DestinationServiceID = parent.ID
 		if proxy.LocalServiceSocketPath == "" {
-			proxy.LocalServiceAddress = firstNonEmpty(proxy.LocalServiceAddress, parent.Address, "127.0.0.1")
+			proxy.LocalServiceAddress = cmp.Or(proxy.LocalServiceAddress, parent.Address, loopback)
 			if proxy.LocalServicePort == 0 {
 				proxy.LocalServicePort = parent.Port
 			}
@@ -119,9 +134,18 @@ func tcpCheck(proxyID string, listener Port) *api.AgentServiceCheck {
 	}
 }
 
-// chooseParent picks the registration that the sidecar stands before from all
-// those of its group. It gives nil and no error while there is none yet.
-func chooseParent(s Spec, group []*api.AgentService) (*api.AgentService, error) {
+// ParentService is the registration that a sidecar stands before.
+type ParentService struct {
+	ID      string
+	Address string
+	Port    int
+	Tags    []string
+	Meta    map[string]string
+}
+
+// chooseParent picks it from all those of the group. It gives nil and no error
+// while there is none yet.
+func chooseParent(s Spec, group []*api.AgentService) (*ParentService, error) {
 	var found []*api.AgentService
 	var labels []string
 	for _, svc := range group {
@@ -136,17 +160,9 @@ func chooseParent(s Spec, group []*api.AgentService) (*api.AgentService, error) 
 	case 0:
 		return nil, nil
 	case 1:
-		return found[0], nil
+		svc := found[0]
+		return &ParentService{ID: svc.ID, Address: svc.Address, Port: svc.Port, Tags: svc.Tags, Meta: svc.Meta}, nil
 	}
 	return nil, Invalidf("service", "the group has %d services named %q; say with service_port which one is meant: %s",
 		len(found), s.Service, quoteAll(labels))
-}
-
-func firstNonEmpty(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }

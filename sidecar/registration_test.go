@@ -7,7 +7,10 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-var parentWeb = &api.AgentService{ID: "_nomad-task-a1-group-g-web-http", Service: "web", Address: "127.0.0.1", Port: 8080}
+var (
+	serviceWeb = &api.AgentService{ID: "_nomad-task-a1-group-g-web-http", Service: "web", Address: "127.0.0.1", Port: 8080}
+	parentWeb  = &ParentService{ID: serviceWeb.ID, Address: serviceWeb.Address, Port: serviceWeb.Port}
+)
 
 func specWeb() Spec {
 	return Spec{
@@ -51,6 +54,16 @@ func TestRegistration(t *testing.T) {
 		must.Eq(t, "", reg.Proxy.DestinationServiceID)
 		must.Eq(t, api.AgentServiceChecks{tcpCheck(reg.ID, specWeb().Listener)}, reg.Checks)
 	})
+	t.Run("what the parent says of itself", func(t *testing.T) {
+		parent := *parentWeb
+		parent.Tags, parent.Meta = []string{"canary"}, map[string]string{"version": "2", "nomad-job": "theirs"}
+		reg := registration(specWeb(), &parent, Identity{}, true)
+		must.Eq(t, []string{"canary"}, reg.Tags)
+		must.Eq(t, map[string]string{"version": "2", "nomad-job": "shop"}, reg.Meta)
+		spec := specWeb()
+		spec.Tags = []string{"own"}
+		must.Eq(t, []string{"own"}, registration(spec, &parent, Identity{}, true).Tags)
+	})
 	t.Run("without the TCP check", func(t *testing.T) {
 		spec := specWeb()
 		spec.DisableTCPCheck = true
@@ -75,15 +88,15 @@ func TestChooseParent(t *testing.T) {
 		name  string
 		label string
 		group []*api.AgentService
-		want  *api.AgentService
+		want  string // the ID
 		err   string
 	}{
-		{"the only one", "", []*api.AgentService{db, parentWeb}, parentWeb, ""},
-		{"none yet", "", nil, nil, ""},
-		{"only others", "", []*api.AgentService{db}, nil, ""},
-		{"two of the name", "", []*api.AgentService{admin, parentWeb}, nil, `service: the group has 2 services named "web"; say with service_port which one is meant: "admin", "http"`},
-		{"two, decided", "admin", []*api.AgentService{parentWeb, admin}, admin, ""},
-		{"no such label", "grpc", []*api.AgentService{parentWeb, admin}, nil, ""},
+		{"the only one", "", []*api.AgentService{db, serviceWeb}, serviceWeb.ID, ""},
+		{"none yet", "", nil, "", ""},
+		{"only others", "", []*api.AgentService{db}, "", ""},
+		{"two of the name", "", []*api.AgentService{admin, serviceWeb}, "", `service: the group has 2 services named "web"; say with service_port which one is meant: "admin", "http"`},
+		{"two, decided", "admin", []*api.AgentService{serviceWeb, admin}, admin.ID, ""},
+		{"no such label", "grpc", []*api.AgentService{serviceWeb, admin}, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			spec := specWeb()
@@ -94,7 +107,11 @@ func TestChooseParent(t *testing.T) {
 				return
 			}
 			must.NoError(t, err)
-			must.Eq(t, tc.want, got)
+			if tc.want == "" {
+				must.Nil(t, got)
+				return
+			}
+			must.Eq(t, tc.want, got.ID)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ func makeRunDir(r Run) error {
 	if !r.User.Switch {
 		return nil
 	}
-	if err := os.Chown(r.Dir, int(r.User.UID), int(r.User.GID)); err != nil {
+	if err := os.Lchown(r.Dir, int(r.User.UID), int(r.User.GID)); err != nil {
 		return errors.Join(fmt.Errorf("give the run directory to %s: %w", r.User.Name, err), os.Remove(r.Dir))
 	}
 	return nil
@@ -64,28 +65,47 @@ func fillSecret(f *os.File, content []byte, user User) error {
 // Linux gives to everybody.
 const logPipeSize = 1 << 20
 
-// openLog opens where Envoy's output goes. A FIFO is opened for reading, too,
-// so that it always has a reader and Envoy never gets EPIPE when Nomad's is
-// away; it never blocks; and it holds a megabyte before lines are lost.
-func openLog(path string) (*os.File, error) {
-	info, err := os.Stat(path)
+// openLog opens where Envoy's output goes: a FIFO in the allocation's directory,
+// or /dev/null. Other tasks can write to that directory, so nothing else is
+// opened in its place. The FIFO is opened for reading, too, so that it always
+// has a reader and Envoy never gets EPIPE when Nomad's is away; it never blocks;
+// and it holds a megabyte before lines are lost.
+func openLog(root, path string) (*os.File, error) {
+	if path == os.DevNull {
+		return os.OpenFile(path, os.O_WRONLY, 0)
+	}
+	f, err := openBelow(root, path, os.O_RDWR|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("open the task's log: %w", err)
+	}
+	info, err := f.Stat()
 	if err == nil && info.Mode()&fs.ModeNamedPipe == 0 {
-		return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		err = fmt.Errorf("%s is not the FIFO that Nomad made", path)
+	}
+	if err == nil {
+		// Less room is no reason to fail.
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, logPipeSize)
+		// Fd made the description blocking; Envoy inherits the description.
+		err = syscall.SetNonblock(int(f.Fd()), true)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the task's log: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open the task's log: %w", err)
-	}
-	// Less room is no reason to fail.
-	_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, logPipeSize)
-	// Fd made the description blocking; Envoy inherits the description.
-	if err := syscall.SetNonblock(int(f.Fd()), true); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the task's log: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// openBelow opens a path below root; no symbolic link leads out of it.
+func openBelow(root, path string, flag int) (*os.File, error) {
+	rel, err := filepath.Rel(root, path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	return r.OpenFile(rel, flag, 0)
 }
 
 // checkPortFree fails when somebody listens on the port. Two Envoys of one

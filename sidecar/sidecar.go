@@ -2,11 +2,13 @@ package sidecar
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-hclog"
 )
 
@@ -26,9 +28,12 @@ type Sidecar struct {
 	attached bool // by Attach, not by Start
 	version  string
 	agent    AgentInfo
-	parent   *api.AgentService // nil when standalone
+	parent   *ParentService // nil when standalone
 	proc     *Process
 	started  time.Time
+
+	// The app's address; supervise's alone.
+	local struct{ network, address string }
 
 	status atomic.Pointer[Status]
 	stop   chan stopRequest
@@ -58,12 +63,10 @@ type Status struct {
 
 // State is what must be remembered to find a sidecar again. It holds no secret.
 type State struct {
-	Process       Identity
-	StartedAt     time.Time
-	EnvoyVersion  string
-	ParentID      string // empty when standalone
-	ParentAddress string
-	ParentPort    int
+	Process      Identity
+	StartedAt    time.Time
+	EnvoyVersion string
+	Parent       *ParentService // nil when standalone
 }
 
 type stopRequest struct {
@@ -107,6 +110,10 @@ func Start(ctx context.Context, spec Spec, emit Emit, log hclog.Logger) (*Sideca
 	return s, nil
 }
 
+// ErrForgotten is Attach's answer when neither Envoy nor its directory is
+// there any more: the sidecar was destroyed before, or the machine restarted.
+var ErrForgotten = errors.New("neither Envoy nor its run directory is there any more")
+
 // Attach finds a sidecar again that an earlier life of this program started.
 // One whose Envoy has gone in the meantime is Exited at once.
 func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Logger) (*Sidecar, error) {
@@ -115,9 +122,7 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 		return nil, err
 	}
 	s.attached, s.version, s.started = true, state.EnvoyVersion, state.StartedAt
-	if state.ParentID != "" {
-		s.parent = &api.AgentService{ID: state.ParentID, Service: spec.Service, Address: state.ParentAddress, Port: state.ParentPort}
-	}
+	s.parent = state.Parent
 	s.undo.push(s.removeRunDir)
 	s.undo.push(s.withdraw)
 	if s.proc, err = attachProcess(state.Process); err != nil {
@@ -125,6 +130,10 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 		return nil, err
 	}
 	if s.proc == nil {
+		if _, err := os.Stat(spec.Run.Dir); errors.Is(err, fs.ErrNotExist) {
+			s.consul.Close()
+			return nil, ErrForgotten
+		}
 		s.proc = goneProcess(state.Process)
 	} else {
 		s.undo.push(s.kill)
@@ -136,11 +145,7 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
-	state := State{Process: s.proc.ID, StartedAt: s.started, EnvoyVersion: s.version}
-	if s.parent != nil {
-		state.ParentID, state.ParentAddress, state.ParentPort = s.parent.ID, s.parent.Address, s.parent.Port
-	}
-	return state
+	return State{Process: s.proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent}
 }
 
 // Status gives the latest snapshot.

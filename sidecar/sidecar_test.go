@@ -46,7 +46,7 @@ func newBench(t *testing.T, temper string) *bench {
 		Meta:         map[string]string{"nomad-alloc-id": "a1"},
 		Consul:       ConsulConfig{Address: b.consul.URL},
 		Envoy:        Envoy{Path: envoyNamed(t, temper), Concurrency: 1, LogLevel: "info"},
-		Run:          Run{Dir: filepath.Join(dir, "run"), Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr")},
+		Run:          Run{Root: dir, Dir: filepath.Join(dir, "run"), Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr")},
 		ReadyTimeout: 10 * time.Second,
 	}
 	return b
@@ -234,7 +234,7 @@ func TestStart_fails(t *testing.T) {
 		{"run directory", wellBehaved, func(b *bench) { b.spec.Run.Dir = "/proc/connect" }, "make the run directory", false},
 		{"registration", wellBehaved, func(b *bench) { b.consul.fail("PUT /v1/agent/service/register") }, "register the sidecar", false},
 		{"inputs", wellBehaved, func(b *bench) { b.consul.fail("GET /v1/agent/service/_nomad") }, "read the registration", false},
-		{"bootstrap", wellBehaved, func(b *bench) { b.spec.Proxy.Config = map[string]any{"envoy_statsd_url": "udp://x"} }, `proxy config key "envoy_statsd_url"`, false},
+		{"bootstrap", wellBehaved, func(b *bench) { b.spec.Proxy.Config = map[string]any{"envoy_statsd_url": "udp://x"} }, "sidecar_service.proxy.config.envoy_statsd_url: is not supported", true},
 		{"log", wellBehaved, func(b *bench) { b.spec.Run.Stderr = "/nowhere/fifo" }, "open the task's log", false},
 		{"envoy dies", dying, nil, "Envoy exited with status 3 before it was ready; it refuses the bootstrap: exit status 1: error initializing configuration", false},
 		{"no xDS", alone, nil, "Envoy is not ready after 400ms: Envoy has no xDS connection to the Consul agent at http://127.0.0.1:8502", false},
@@ -288,5 +288,5 @@ func TestSidecar_consulHangs(t *testing.T) {
 	s.Stop(syscall.SIGTERM, 4*time.Second)
 	must.Less(t, 4*time.Second, time.Since(began))
 	must.Eq(t, 0, s.Status().Exit.Code, must.Sprint("Envoy had time to end by itself"))
-	must.True(t, b.sawEvent("Could not withdraw the sidecar")())
+	must.True(t, b.sawEvent("could not withdraw it")())
 }

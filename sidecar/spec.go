@@ -82,6 +82,10 @@ type Envoy struct {
 
 // Run is the place that Envoy runs in.
 type Run struct {
+	// Root is the directory of the allocation: nothing outside of it is opened
+	// on the word of a path that others can write below.
+	Root string
+
 	// Dir is the directory that the sidecar makes for itself, mode 0700,
 	// and removes again. Envoy's working directory; its admin socket lies here.
 	Dir string

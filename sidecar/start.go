@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ func (s *Sidecar) start(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		s.survey,
 		s.findParent,
+		s.endOrphans,
 		s.claimPorts,
 		s.makeRunDir,
 		s.register,
@@ -57,7 +59,8 @@ func (s *Sidecar) survey(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		s.version, err = EnvoyVersion(ctx, s.spec.Envoy.Path, s.spec.Run.User)
-		if err != nil && s.spec.Envoy.Named {
+		var unfit *UnfitBinaryError
+		if s.spec.Envoy.Named && errors.As(err, &unfit) {
 			return Invalidf("envoy.path", "%v", err)
 		}
 		return err
@@ -124,12 +127,19 @@ func (s *Sidecar) claimPorts(ctx context.Context) error {
 
 // listenPorts are those that Envoy will listen on.
 func listenPorts(s Spec) []Port {
-	ports := []Port{s.Listener}
+	public := s.Listener
+	if bind, ok := s.Proxy.Config["bind_address"].(string); ok {
+		public.Address = bind
+	}
+	ports := []Port{public}
+	for _, path := range s.Proxy.Expose.Paths {
+		ports = append(ports, Port{Label: "expose " + path.Path, Address: public.Address, Number: path.ListenerPort})
+	}
 	for _, u := range s.Proxy.Upstreams {
 		if u.LocalBindSocketPath == "" {
 			ports = append(ports, Port{
 				Label:   "upstream " + u.DestinationName,
-				Address: firstNonEmpty(u.LocalBindAddress, "127.0.0.1"),
+				Address: cmp.Or(u.LocalBindAddress, loopback),
 				Number:  u.LocalBindPort,
 			})
 		}
@@ -146,6 +156,13 @@ func (s *Sidecar) makeRunDir(context.Context) error {
 }
 
 func (s *Sidecar) register(ctx context.Context) error {
+	current, err := s.consul.Service(ctx, s.proxyID())
+	if err != nil {
+		return err
+	}
+	if current != nil && current.Meta[metaTask] != s.spec.Meta[metaTask] {
+		return Invalidf("service", "the task %q of this group is the sidecar of %q already", current.Meta[metaTask], s.spec.Service)
+	}
 	// A failed request may have been carried out all the same.
 	s.undo.push(s.withdraw)
 	if err := s.consul.Register(ctx, registration(s.spec, s.parent, Identity{}, false)); err != nil {
@@ -167,7 +184,7 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 	}
 	message, err := bootstrap.Render(in)
 	if err != nil {
-		return nil, fmt.Errorf("render the bootstrap: %w", err)
+		return nil, s.renderError(err)
 	}
 	content, err := bootstrap.Marshal(message)
 	if err != nil {
@@ -179,6 +196,16 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 	}
 	s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
 	return secretFile("bootstrap.json", content, s.spec.Run.User)
+}
+
+// renderError tells a key of the job's own proxy.config from one that came from
+// a config entry.
+func (s *Sidecar) renderError(err error) error {
+	var key *bootstrap.KeyError
+	if errors.As(err, &key) && s.spec.Proxy.Config[key.Key] != nil {
+		return Invalidf("sidecar_service.proxy.config."+key.Key, "%v", key.Err)
+	}
+	return fmt.Errorf("render the bootstrap: %w", err)
 }
 
 func (s *Sidecar) launch(ctx context.Context, config *os.File) error {

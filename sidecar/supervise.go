@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -25,6 +26,9 @@ func (s *Sidecar) supervise(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
+	if s.parent != nil {
+		s.local.network, s.local.address = s.localService()
+	}
 	complained := false
 	for {
 		select {
@@ -57,7 +61,7 @@ func (s *Sidecar) localServiceAnswers(ctx context.Context) bool {
 	if s.parent == nil {
 		return true
 	}
-	network, address := s.localService()
+	network, address := s.local.network, s.local.address
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
@@ -66,10 +70,14 @@ func (s *Sidecar) localServiceAnswers(ctx context.Context) bool {
 	return conn.Close() == nil
 }
 
+// localService is where the app accepts connections. A relative socket's path
+// is relative to Envoy's directory.
 func (s *Sidecar) localService() (network, address string) {
 	proxy := registration(s.spec, s.parent, Identity{}, true).Proxy
-	if proxy.LocalServiceSocketPath != "" {
-		return "unix", proxy.LocalServiceSocketPath
+	if path := proxy.LocalServiceSocketPath; filepath.IsAbs(path) {
+		return "unix", path
+	} else if path != "" {
+		return "unix", fmt.Sprintf("/proc/%d/cwd/%s", s.proc.ID.PID, path)
 	}
 	return "tcp", net.JoinHostPort(proxy.LocalServiceAddress, strconv.Itoa(proxy.LocalServicePort))
 }
@@ -90,11 +98,11 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 		return err
 	}
 	s.publish(Serving, Exit{})
-	switch _, address := s.localService(); {
+	switch {
 	case s.attached:
 		s.emit(fmt.Sprintf("Found Envoy again (pid %d), serving", s.proc.ID.PID))
 	case s.parent != nil:
-		s.emit("Serving: the local service accepts connections at " + address)
+		s.emit("Serving: the local service accepts connections at " + s.local.address)
 	}
 	return nil
 }
@@ -116,9 +124,7 @@ func (s *Sidecar) crashed(ctx context.Context) {
 // more than half of the time.
 func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 	withdrawing, cancel := context.WithTimeout(ctx, time.Until(req.deadline)/2)
-	if err := s.withdraw(withdrawing); err != nil {
-		s.emit("Could not withdraw the sidecar: " + err.Error())
-	}
+	withdrawn := s.withdraw(withdrawing)
 	cancel()
 	if err := s.proc.Signal(req.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.log.Warn("could not signal Envoy", "signal", req.signal, "error", err)
@@ -133,7 +139,11 @@ func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 		}
 	}
 	exit := s.proc.Exit()
-	s.emit("Stopped: withdrawn from Consul, Envoy " + exit.String())
+	if withdrawn == nil {
+		s.emit("Stopped: withdrawn from Consul, Envoy " + exit.String())
+	} else {
+		s.emit(fmt.Sprintf("Stopped: Envoy %s; could not withdraw it: %v", exit, withdrawn))
+	}
 	s.publish(Exited, exit)
 }
 

