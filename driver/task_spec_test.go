@@ -259,6 +259,21 @@ func TestConsulSettings(t *testing.T) {
 	must.Eq(t, "", got.Token)
 }
 
+// The operator's token goes to the operator's Consul and to no other.
+func TestAddTokens(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	must.NoError(t, os.WriteFile(file, []byte("operator\n"), 0o600))
+	p := &Plugin{environ: readEnviron(func(string) string { return "" })}
+	p.config.Store(&settings{PluginConfig: PluginConfig{Consul: &ConsulConfig{TokenFile: file}}})
+	for address, want := range map[string]string{"": "operator", "10.0.0.66:8500": ""} {
+		task := taskOnHost()
+		spec := sidecar.Spec{Consul: consulSettings(p.environ, p.config.Load().Consul, &TaskConsulConfig{Address: address})}
+		must.NoError(t, p.addTokens(&spec, task))
+		must.Eq(t, want, spec.Consul.AgentToken)
+		must.Eq(t, "secret", spec.Consul.Token)
+	}
+}
+
 func TestParseSignal(t *testing.T) {
 	for _, name := range []string{"SIGHUP", "HUP", "hup"} {
 		sig, err := parseSignal(name)

@@ -31,14 +31,11 @@ func TestFingerprint(t *testing.T) {
 	must.NoError(t, c.InstallEnvoy(bin))
 	awaitHealth(t, c, true, false, fmt.Sprintf("Consul does not answer at 127.0.0.1:%d", ports[0]))
 
-	consul, err := agents.StartConsul(t.Context(), bin, t.TempDir(), agents.ConsulOptions{HTTPPort: ports[0], NoGRPC: true})
-	must.NoError(t, err)
+	consul := startConsul(t, bin, agents.ConsulOptions{HTTPPort: ports[0], NoGRPC: true})
 	awaitHealth(t, c, true, false, "has gRPC disabled, and Envoy takes its configuration over gRPC; set ports { grpc = 8502 }")
 	must.NoError(t, consul.Stop())
 
-	consul, err = agents.StartConsul(t.Context(), bin, t.TempDir(), agents.ConsulOptions{HTTPPort: ports[0]})
-	must.NoError(t, err)
-	c.Consul = consul
+	c.Consul = startConsul(t, bin, agents.ConsulOptions{HTTPPort: ports[0]})
 	awaitHealth(t, c, true, true, "Healthy")
 
 	_, attributes, err := c.Nomad.Driver(t.Context())

@@ -200,13 +200,29 @@ func TestToken(t *testing.T) {
 		nothingLeft(t, c)
 	})
 
+	t.Run("with a file that is not for it", func(t *testing.T) {
+		_, err := c.Nomad.Run(t.Context(), webJob(0, fmt.Sprintf("consul {\n token_file = %q\n}", c.TokenFile())))
+		must.NoError(t, err)
+		eventually(t, 30*time.Second, func(ctx context.Context) error {
+			allocs, err := c.Nomad.Allocs(ctx, "web")
+			for _, alloc := range allocs {
+				if events := strings.Join(agents.Events(alloc, "proxy"), "\n"); strings.Contains(events, "read the Consul ACL token: open "+c.TokenFile()+": permission denied") {
+					return nil
+				}
+			}
+			return errors.Join(errors.New("no event says that the file may not be read"), err)
+		})
+		must.NoError(t, c.Nomad.Purge(t.Context(), "web"))
+		nothingLeft(t, c)
+	})
+
 	t.Run("with one", func(t *testing.T) {
 		token, _, err := c.Consul.Client.ACL().TokenCreate(&consul.ACLToken{
 			ServiceIdentities: []*consul.ACLServiceIdentity{{ServiceName: "web"}},
 		}, nil)
 		must.NoError(t, err)
 		file := filepath.Join(c.Dir, "web.token")
-		must.NoError(t, os.WriteFile(file, []byte(token.SecretID), 0o600))
+		must.NoError(t, os.WriteFile(file, []byte(token.SecretID), 0o644))
 		_, err = c.Nomad.Run(t.Context(), webJob(0, fmt.Sprintf("consul {\n token_file = %q\n}", file)))
 		must.NoError(t, err)
 		must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "web"))

@@ -61,6 +61,14 @@ func TestProcess_confined(t *testing.T) {
 	eventually(t, func() bool { return syscall.Kill(-p.ID.PID, 0) == syscall.ESRCH })
 }
 
+// What a process leaves behind in its group ends with it.
+func TestProcess_leavesNobody(t *testing.T) {
+	p := startShell(t, "sleep 300 & exit 0")
+	<-p.Done()
+	must.Eq(t, "exited with status 0", p.Exit().String())
+	eventually(t, func() bool { return syscall.Kill(-p.ID.PID, 0) == syscall.ESRCH })
+}
+
 // A process whose parent is somebody else is watched, signalled, and its exit
 // status known: this is how a plugin finds the Envoys of its earlier life.
 func TestAttachProcess_stranger(t *testing.T) {

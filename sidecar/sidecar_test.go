@@ -207,6 +207,44 @@ func TestSidecar_recoveredTooLate(t *testing.T) {
 	b.clean()
 }
 
+// A handle that Nomad kept of a task that was destroyed.
+func TestSidecar_forgotten(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	first, err := b.start()
+	must.NoError(t, err)
+	must.NoError(t, first.Destroy(t.Context()))
+	_, err = Attach(t.Context(), b.spec, first.State(), b.emit, hclog.NewNullLogger())
+	must.ErrorIs(t, err, ErrForgotten)
+	b.clean()
+}
+
+// An Envoy of this task that nobody knows any more is ended before the next one.
+func TestSidecar_orphan(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	lost, err := b.start()
+	must.NoError(t, err)
+	next, err := b.start()
+	must.NoError(t, err)
+	<-lost.Done()
+	must.Eq(t, syscall.SIGKILL, lost.Status().Exit.Signal)
+	must.True(t, b.sawEvent(fmt.Sprintf("Ended an Envoy of an earlier run (pid %d)", lost.Status().Process.PID))())
+	must.NotEq(t, lost.Status().Process, next.Status().Process)
+}
+
+func TestStart_secondSidecar(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	b.spec.Meta = map[string]string{metaTask: "one"}
+	_, err := b.start()
+	must.NoError(t, err)
+	other := b.spec
+	other.Meta = map[string]string{metaTask: "two"}
+	other.Listener.Number = freePort(t)
+	other.Run.Dir += "-two"
+	_, err = Start(t.Context(), other, b.emit, hclog.NewNullLogger())
+	must.EqError(t, err, `service: the task "one" of this group is the sidecar of "web" already`)
+	must.NotNil(t, b.consul.proxy(), must.Sprint("the first one keeps its registration"))
+}
+
 // Whatever step of a start fails: the error says what and nothing is left.
 func TestStart_fails(t *testing.T) {
 	taken := func(b *bench) {

@@ -133,13 +133,20 @@ func (n *Nomad) awaitDead(ctx context.Context, allocID string) error {
 
 // Events are the sentences that `nomad alloc status` shows of a task.
 func Events(alloc *api.Allocation, task string) []string {
+	return EventsSince(alloc, task, time.Time{})
+}
+
+// EventsSince are those that are newer.
+func EventsSince(alloc *api.Allocation, task string, since time.Time) []string {
 	state, ok := alloc.TaskStates[task]
 	if !ok {
 		return nil
 	}
 	var events []string
 	for _, e := range state.Events {
-		events = append(events, e.Type+": "+e.DisplayMessage)
+		if time.Unix(0, e.Time).After(since) {
+			events = append(events, e.Type+": "+e.DisplayMessage)
+		}
 	}
 	return events
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // echo runs the echo job and shows what became of it.
-func echo(ctx context.Context, c *agents.Cluster, file string) error {
+func echo(ctx context.Context, c *agents.Cluster) error {
+	const file = "example-jobs/echo/echo.nomad.hcl"
 	hcl, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -48,7 +49,8 @@ func echo(ctx context.Context, c *agents.Cluster, file string) error {
 	return nil
 }
 
-// talk sends lines until both instances have answered.
+// talk sends lines until both instances have answered, which they do as soon
+// as Consul has told the client's sidecar of both.
 func talk(ctx context.Context, client *api.Allocation) error {
 	addr, err := agents.Port(client, "up_echo")
 	if err != nil {
@@ -56,8 +58,9 @@ func talk(ctx context.Context, client *api.Allocation) error {
 	}
 	fmt.Printf("\n==> Lines through both sidecars, mTLS between them (the app's view: echo is at %s)\n", addr)
 	seen := map[string]int{}
-	for i := 1; i <= 20 && (len(seen) < 2 || i <= 4); i++ {
-		line := fmt.Sprintf("hello %d", i)
+	lines := 0
+	return agents.Within(ctx, 30*time.Second, func(ctx context.Context) error {
+		line := fmt.Sprintf("hello %d", lines+1)
 		answer, err := agents.SendLine(ctx, "tcp", addr, line)
 		if err != nil {
 			return fmt.Errorf("send a line through the mesh: %w", err)
@@ -66,13 +69,14 @@ func talk(ctx context.Context, client *api.Allocation) error {
 		if rest != line {
 			return fmt.Errorf("sent %q, got %q back", line, answer)
 		}
+		lines++
 		seen[instance]++
 		fmt.Printf("    sent %-9q  got %-9q back from %s\n", line, rest, instance)
-	}
-	if len(seen) < 2 {
-		return fmt.Errorf("only %v answered of two instances", seen)
-	}
-	return nil
+		if len(seen) < 2 || lines < 4 {
+			return fmt.Errorf("%d lines were answered, by %d of two instances", lines, len(seen))
+		}
+		return nil
+	})
 }
 
 func showRegistrations(ctx context.Context, c *agents.Cluster) error {

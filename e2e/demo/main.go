@@ -5,10 +5,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,19 +24,31 @@ import (
 func main() {
 	tools := flag.String("tools", ".tools/bin", "directory with consul, nomad and envoy")
 	plugin := flag.String("plugin", "bin/nomad-driver-connect", "the built driver")
-	job := flag.String("job", "example-jobs/echo/echo.nomad.hcl", "the job to run")
+	name := flag.String("demo", "echo", "which demo to run")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err := run(ctx, *job, agents.Options{Tools: *tools, Plugin: *plugin})
-	if err != nil {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // who stops reading does not stop the cleaning up
+	if err := run(ctx, *name, agents.Options{Tools: *tools, Plugin: *plugin}); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, job string, opts agents.Options) (err error) {
+// demos by their names.
+var demos = map[string]func(context.Context, *agents.Cluster) error{
+	"echo": echo,
+}
+
+func run(ctx context.Context, name string, opts agents.Options) (err error) {
+	show, ok := demos[name]
+	if !ok {
+		return fmt.Errorf("there is no demo %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(demos)), ", "))
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("Nomad's client needs root; run: sudo -E make demo")
+	}
 	began := time.Now()
 	fmt.Println("==> Starting Consul and Nomad with the driver installed")
 	c, err := agents.StartCluster(ctx, opts)
@@ -50,7 +66,7 @@ func run(ctx context.Context, job string, opts agents.Options) (err error) {
 	}()
 	fmt.Printf("    up after %s, in %s\n", time.Since(began).Round(100*time.Millisecond), c.Dir)
 
-	if err := echo(ctx, c, job); err != nil {
+	if err := show(ctx, c); err != nil {
 		return err
 	}
 	fmt.Println("\n==> Look around")

@@ -53,8 +53,10 @@ job "echo" {
         sidecar = true
       }
       restart {
-        delay = "1s"
-        mode  = "delay"
+        attempts = 5
+        interval = "10s"
+        delay    = "1s"
+        mode     = "delay"
       }
       config {
         service = "echo"
@@ -103,8 +105,10 @@ job "echo" {
         sidecar = true
       }
       restart {
-        delay = "1s"
-        mode  = "delay"
+        attempts = 5
+        interval = "10s"
+        delay    = "1s"
+        mode     = "delay"
       }
       config {
         service = "echo-client"
