@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-connect/process"
+
 	"github.com/creack/pty"
 	"github.com/hashicorp/nomad/plugins/drivers"
-
-	"nomad-driver-connect/sidecar"
 )
 
 // ExecTask implements drivers.DriverPlugin, for script checks.
@@ -146,5 +146,5 @@ func execResult(err error) (*drivers.ExitResult, error) {
 	if !ok {
 		return nil, err
 	}
-	return exitResult(sidecar.ExitOf(status)), nil
+	return exitResult(process.ExitOf(status)), nil
 }

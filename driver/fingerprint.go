@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -107,8 +108,8 @@ func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (sidecar.A
 
 // somebody is a user without any rights of its own, as those are that Envoy
 // runs as: a binary that only root may execute is of no use.
-func somebody(root bool) sidecar.User {
-	return sidecar.User{Name: "nobody", UID: 65534, GID: 65534, Switch: root}
+func somebody(root bool) process.User {
+	return process.User{Name: "nobody", UID: 65534, GID: 65534, Switch: root}
 }
 
 // envoyProbe remembers the version of a binary as long as the file is the same.
@@ -118,7 +119,7 @@ type envoyProbe struct {
 	version string
 }
 
-func (e *envoyProbe) probe(ctx context.Context, path string, user sidecar.User) error {
+func (e *envoyProbe) probe(ctx context.Context, path string, user process.User) error {
 	info, err := os.Stat(path)
 	if err == nil && e.info != nil && path == e.path && os.SameFile(info, e.info) &&
 		info.ModTime().Equal(e.info.ModTime()) && info.Size() == e.info.Size() {

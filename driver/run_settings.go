@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -98,12 +99,12 @@ func fixedUser(name string) string {
 
 // lookUpUser finds whom Envoy runs as. An agent that is not root cannot switch
 // and runs everything as itself.
-func lookUpUser(name string, root bool) (sidecar.User, error) {
+func lookUpUser(name string, root bool) (process.User, error) {
 	if !root {
-		return sidecar.User{Name: name}, nil
+		return process.User{Name: name}, nil
 	}
 	if name == "" {
-		return sidecar.User{}, errors.New("Nomad gives no user for the task (its agent was restarted before the task had ever run), and a proxy does not run as root; replace the allocation with `nomad alloc stop`, or set envoy { user = … }")
+		return process.User{}, errors.New("Nomad gives no user for the task (its agent was restarted before the task had ever run), and a proxy does not run as root; replace the allocation with `nomad alloc stop`, or set envoy { user = … }")
 	}
 	uid, gid := name, name
 	if match := dynamicUser.FindStringSubmatch(name); match != nil {
@@ -114,12 +115,12 @@ func lookUpUser(name string, root bool) (sidecar.User, error) {
 	u, uErr := strconv.ParseUint(uid, 10, 32)
 	g, gErr := strconv.ParseUint(gid, 10, 32)
 	if uErr != nil || gErr != nil {
-		return sidecar.User{}, sidecar.Invalidf("user", "%q is not a user of this machine", name)
+		return process.User{}, sidecar.Invalidf("user", "%q is not a user of this machine", name)
 	}
 	if u == 0 {
-		return sidecar.User{}, sidecar.Invalidf("user", "a proxy does not run as root; leave the user out, and it gets one of its own")
+		return process.User{}, sidecar.Invalidf("user", "a proxy does not run as root; leave the user out, and it gets one of its own")
 	}
-	return sidecar.User{Name: name, UID: uint32(u), GID: uint32(g), Switch: true}, nil
+	return process.User{Name: name, UID: uint32(u), GID: uint32(g), Switch: true}, nil
 }
 
 // envoyEnv is the task's environment without its tokens.

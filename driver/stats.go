@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/nomad/client/lib/cpustats"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -57,7 +58,7 @@ func newMeter(compute cpustats.Compute) meter {
 	return meter{cpustats.New(compute), cpustats.New(compute), cpustats.New(compute)}
 }
 
-func (m meter) sample(u sidecar.Usage, pid int) *drivers.TaskResourceUsage {
+func (m meter) sample(u process.Usage, pid int) *drivers.TaskResourceUsage {
 	total := m.total.Percent(float64((u.User + u.System).Nanoseconds()))
 	usage := &drivers.ResourceUsage{
 		CpuStats: &drivers.CpuStats{

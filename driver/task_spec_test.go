@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -113,7 +114,7 @@ func TestTaskSpec(t *testing.T) {
 	must.Eq(t, "127.0.0.1:8500", spec.Consul.Address)
 	must.Eq(t, "/data/alloc/a1/proxy/secrets/connect", spec.Run.Dir)
 	must.Eq(t, []string{"NOMAD_ALLOC_ID=a1"}, spec.Run.Env, must.Sprint("no process is given a token"))
-	must.Eq(t, sidecar.User{Name: "nomad-80000", UID: 80000, GID: 80000, Switch: true}, spec.Run.User)
+	must.Eq(t, process.User{Name: "nomad-80000", UID: 80000, GID: 80000, Switch: true}, spec.Run.User)
 }
 
 func TestTaskSpec_standalone(t *testing.T) {
@@ -203,7 +204,7 @@ func TestTaskToken(t *testing.T) {
 	secrets := task.TaskDir().SecretsDir
 	must.NoError(t, os.MkdirAll(secrets, 0o755))
 	token := func(file string) string {
-		got, err := taskToken(task, file, sidecar.User{})
+		got, err := taskToken(task, file, process.User{})
 		must.NoError(t, err)
 		return got
 	}
@@ -215,7 +216,7 @@ func TestTaskToken(t *testing.T) {
 	file := filepath.Join(dir, "own")
 	must.NoError(t, os.WriteFile(file, []byte("own\n"), 0o600))
 	must.Eq(t, "own", token(file))
-	_, err := taskToken(task, "/nowhere", sidecar.User{})
+	_, err := taskToken(task, "/nowhere", process.User{})
 	must.ErrorContains(t, err, "read the Consul ACL token")
 }
 
@@ -226,7 +227,7 @@ func TestHandle(t *testing.T) {
 	spec, err := specFrom(t, task, sidecarHCL("config {\n protocol = \"http\"\n}\nupstreams {\n destination_name = \"db\"\n port = \"up_db\"\n}"))
 	must.NoError(t, err)
 	spec.Consul.Token, spec.Consul.AgentToken = "tok-4711", "tok-4711"
-	state := sidecar.State{Parent: &sidecar.ParentService{ID: "p"}, Process: sidecar.Identity{PID: 7, StartTime: 9, BootID: "b"}}
+	state := sidecar.State{Parent: &sidecar.ParentService{ID: "p"}, Process: process.Identity{PID: 7, StartTime: 9, BootID: "b"}}
 	h, err := newHandle(task, spec, state)
 	must.NoError(t, err)
 	must.StrNotContains(t, string(h.DriverState), "tok-4711")

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -46,7 +47,7 @@ func operatorToken(config PluginConfig) (string, error) {
 // taskToken finds the ACL token that the task's sidecar acts with: the file
 // that the job names, then what Nomad wrote for the task. Empty is no error;
 // with ACLs, Consul's refusal says what is missing.
-func taskToken(task *drivers.TaskConfig, file string, user sidecar.User) (string, error) {
+func taskToken(task *drivers.TaskConfig, file string, user process.User) (string, error) {
 	if file != "" {
 		return readTaskFile(task, file, user)
 	}
@@ -62,12 +63,12 @@ func taskToken(task *drivers.TaskConfig, file string, user sidecar.User) (string
 
 // readTaskFile reads what a job may have read: a file in its allocation, or one
 // that the proxy's user could read itself.
-func readTaskFile(task *drivers.TaskConfig, file string, user sidecar.User) (token string, err error) {
+func readTaskFile(task *drivers.TaskConfig, file string, user process.User) (token string, err error) {
 	var content []byte
 	if rel, ok := strings.CutPrefix(filepath.Clean(file), task.AllocDir+"/"); ok {
 		content, err = readBelow(task.AllocDir, rel)
 	} else {
-		err = sidecar.AsUser(user, func() (err error) {
+		err = process.AsUser(user, func() (err error) {
 			content, err = os.ReadFile(file)
 			return err
 		})

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/hashicorp/nomad/plugins/drivers"
+	"nomad-driver-connect/process"
 
-	"nomad-driver-connect/sidecar"
+	"github.com/hashicorp/nomad/plugins/drivers"
 )
 
 // WaitTask implements drivers.DriverPlugin. Any number of callers may wait.
@@ -28,7 +28,7 @@ func (p *Plugin) WaitTask(ctx context.Context, id string) (<-chan *drivers.ExitR
 	return result, nil
 }
 
-func exitResult(exit sidecar.Exit) *drivers.ExitResult {
+func exitResult(exit process.Exit) *drivers.ExitResult {
 	result := &drivers.ExitResult{ExitCode: exit.Code, Signal: int(exit.Signal)}
 	if exit.Unobserved {
 		result.Err = errors.New("Envoy " + exit.String())

@@ -46,33 +46,9 @@ job %q {
       interval = "10m"
       mode     = "fail"
     }
-    task "app" {
-      driver = "raw_exec"
-      config {
-        command = "sleep"
-        args    = ["300"]
-      }
-      resources {
-        cpu    = 20
-        memory = 16
-      }
-    }
-    task "proxy" {
-      driver = "connect"
-      lifecycle {
-        hook    = "prestart"
-        sidecar = true
-      }
-      config {
-%s
-      }
-      resources {
-        cpu    = 20
-        memory = 64
-      }
-    }
+%s%s
   }
-}`, id, network, config)
+}`, id, network, idleApp, proxyTask(config))
 }
 
 // withSidecar is a config that is right but for what is added to it.

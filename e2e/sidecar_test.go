@@ -50,30 +50,13 @@ job "web" {
         memory = 16
       }
     }
-    task "proxy" {
-      driver = "connect"
-      lifecycle {
-        hook    = "prestart"
-        sidecar = true
-      }
-      config {
-        service = "web"
-        sidecar_service {
-          port = "mesh"
-        }
 %s
-      }
-      resources {
-        cpu    = 20
-        memory = 64
-      }
-    }
   }
-}`, delay, extra)
+}`, delay, proxyTask("service = \"web\"\nsidecar_service {\n port = \"mesh\"\n}\n"+extra))
 }
 
 // socketJob is a client that finds "web" at a unix socket in its allocation.
-const socketJob = `
+var socketJob = fmt.Sprintf(`
 job "client" {
   update {
     min_healthy_time = "1s"
@@ -82,25 +65,9 @@ job "client" {
     network {
       mode = "host"
       port "mesh" {}
-    }
-    task "app" {
-      driver = "raw_exec"
-      config {
-        command = "sleep"
-        args    = ["300"]
-      }
-      resources {
-        cpu    = 20
-        memory = 16
-      }
-    }
-    task "proxy" {
-      driver = "connect"
-      lifecycle {
-        hook    = "prestart"
-        sidecar = true
-      }
-      config {
+    }%s%s
+  }
+}`, idleApp, proxyTask(`
         service = "client"
         sidecar_service {
           port       = "mesh"
@@ -112,15 +79,7 @@ job "client" {
               local_bind_socket_mode = "0606"
             }
           }
-        }
-      }
-      resources {
-        cpu    = 20
-        memory = 64
-      }
-    }
-  }
-}`
+        }`))
 
 // Nobody is routed to a sidecar before its app accepts connections, and
 // everybody soon after; an upstream on a unix socket works.

@@ -1,11 +1,11 @@
 // Package sidecar runs one Consul service mesh proxy: its registration in
-// Consul, its Envoy process, and what connects the two. It knows nothing of
-// Nomad.
+// Consul, its Envoy, and what connects the two. It knows nothing of Nomad.
+// Processes as such are package process's.
 //
 //	            Start                              Attach
 //	              │                                  │
-//	probe ─ find parent ─ claim ports ─ mkdir        │
-//	  ─ register ─ render ─ launch ─ await ready     │
+//	survey ─ find parent ─ end orphans ─ claim ports │
+//	  ─ mkdir ─ register ─ render ─ launch ─ ready   │
 //	              │                                  │
 //	              ▼                                  ▼
 //	          warming ── local service answers ──▶ serving
@@ -22,6 +22,6 @@
 // interest, each with what is pure in it apart from its edge:
 //
 //	registration.go   consul.go, consul_agent.go
-//	envoy_args.go     launch_linux.go, process_linux.go, reattach_linux.go
+//	envoy_args.go     envoy_binary.go, run_dir.go, launch.go, orphans.go
 //	ready.go          envoy_admin.go, await_ready.go
 package sidecar

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"nomad-driver-connect/process"
 )
 
 // probeTimeout is ample for a program that prints a line.
@@ -21,7 +23,7 @@ var envoyVersion = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`
 
 // EnvoyVersion asks a binary for its version ("1.36.4"), as the user who will
 // run it. The error is a sentence that says what is wrong with the file.
-func EnvoyVersion(ctx context.Context, path string, user User) (string, error) {
+func EnvoyVersion(ctx context.Context, path string, user process.User) (string, error) {
 	if info, err := os.Stat(path); err != nil {
 		return "", unfit("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
 	} else if info.IsDir() || info.Mode()&0o111 == 0 {
@@ -53,7 +55,7 @@ func unfit(format string, args ...any) error {
 }
 
 // validateBootstrap runs `envoy --mode validate` and gives Envoy's complaint.
-func validateBootstrap(ctx context.Context, path string, user User, config *os.File) error {
+func validateBootstrap(ctx context.Context, path string, user process.User, config *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if _, err := config.Seek(0, io.SeekStart); err != nil {
@@ -67,7 +69,7 @@ func validateBootstrap(ctx context.Context, path string, user User, config *os.F
 }
 
 // envoyOnce runs Envoy to its end and gives what it printed.
-func envoyOnce(ctx context.Context, path string, user User, config *os.File, args ...string) ([]byte, error) {
+func envoyOnce(ctx context.Context, path string, user process.User, config *os.File, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = "/", []string{}
 	var out bytes.Buffer
@@ -82,7 +84,7 @@ func envoyOnce(ctx context.Context, path string, user User, config *os.File, arg
 	}
 	err := cmd.Run()
 	if err != nil {
-		err = startHint(err, launch{user: user})
+		err = process.Hint(err, user)
 	}
 	return out.Bytes(), err
 }

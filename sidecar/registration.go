@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"nomad-driver-connect/process"
+
 	"github.com/hashicorp/consul/api"
 )
 
@@ -56,7 +58,7 @@ func (s Spec) proxyID(parent *ParentService) string {
 // check that begins as passing takes the gate's place. (Consul changes
 // neither the status of an existing check nor, before a random part of its
 // interval has passed, that of a new one without a status.)
-func registration(s Spec, parent *ParentService, id Identity, ready bool) *api.AgentServiceRegistration {
+func registration(s Spec, parent *ParentService, id process.Identity, ready bool) *api.AgentServiceRegistration {
 	proxy := s.Proxy
 	proxy.DestinationServiceName = s.Service
 	tags, meta := s.Tags, map[string]string{}
@@ -69,7 +71,7 @@ func registration(s Spec, parent *ParentService, id Identity, ready bool) *api.A
 		}
 	}
 	maps.Copy(meta, s.Meta)
-	if id != (Identity{}) {
+	if id != (process.Identity{}) {
 		meta[metaPID] = strconv.Itoa(id.PID)
 		meta[metaStartTime] = strconv.FormatUint(id.StartTime, 10)
 		meta[metaBootID] = id.BootID

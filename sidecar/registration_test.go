@@ -3,6 +3,8 @@ package sidecar
 import (
 	"testing"
 
+	"nomad-driver-connect/process"
+
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
 )
@@ -23,10 +25,10 @@ func specWeb() Spec {
 }
 
 func TestRegistration(t *testing.T) {
-	running := Identity{PID: 7, StartTime: 9, BootID: "b"}
+	running := process.Identity{PID: 7, StartTime: 9, BootID: "b"}
 
 	t.Run("before it is ready", func(t *testing.T) {
-		reg := registration(specWeb(), parentWeb, Identity{}, false)
+		reg := registration(specWeb(), parentWeb, process.Identity{}, false)
 		must.Eq(t, "_nomad-task-a1-group-g-web-http-sidecar-proxy", reg.ID)
 		must.Eq(t, "web-sidecar-proxy", reg.Name)
 		must.Eq(t, api.ServiceKindConnectProxy, reg.Kind)
@@ -57,12 +59,12 @@ func TestRegistration(t *testing.T) {
 	t.Run("what the parent says of itself", func(t *testing.T) {
 		parent := *parentWeb
 		parent.Tags, parent.Meta = []string{"canary"}, map[string]string{"version": "2", "nomad-job": "theirs"}
-		reg := registration(specWeb(), &parent, Identity{}, true)
+		reg := registration(specWeb(), &parent, process.Identity{}, true)
 		must.Eq(t, []string{"canary"}, reg.Tags)
 		must.Eq(t, map[string]string{"version": "2", "nomad-job": "shop"}, reg.Meta)
 		spec := specWeb()
 		spec.Tags = []string{"own"}
-		must.Eq(t, []string{"own"}, registration(spec, &parent, Identity{}, true).Tags)
+		must.Eq(t, []string{"own"}, registration(spec, &parent, process.Identity{}, true).Tags)
 	})
 	t.Run("without the TCP check", func(t *testing.T) {
 		spec := specWeb()

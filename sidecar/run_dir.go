@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"nomad-driver-connect/process"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +35,7 @@ func makeRunDir(r Run) error {
 
 // secretFile gives a file that lies nowhere: it is memory of the processes
 // that have it open, and the user's alone.
-func secretFile(name string, content []byte, user User) (*os.File, error) {
+func secretFile(name string, content []byte, user process.User) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make a memory file: %w", err)
@@ -45,7 +47,7 @@ func secretFile(name string, content []byte, user User) (*os.File, error) {
 	return f, nil
 }
 
-func fillSecret(f *os.File, content []byte, user User) error {
+func fillSecret(f *os.File, content []byte, user process.User) error {
 	if err := f.Chmod(0o400); err != nil {
 		return err
 	}

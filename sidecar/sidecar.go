@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-connect/process"
+
 	"github.com/hashicorp/go-hclog"
 )
 
@@ -29,7 +31,7 @@ type Sidecar struct {
 	version  string
 	agent    AgentInfo
 	parent   *ParentService // nil when standalone
-	proc     *Process
+	proc     *process.Process
 	started  time.Time
 
 	// The app's address; supervise's alone.
@@ -56,14 +58,14 @@ type Status struct {
 	ProxyID      string
 	Listener     string
 	EnvoyVersion string
-	Process      Identity
+	Process      process.Identity
 	StartedAt    time.Time
-	Exit         Exit // meaningful when Phase is Exited
+	Exit         process.Exit // meaningful when Phase is Exited
 }
 
 // State is what must be remembered to find a sidecar again. It holds no secret.
 type State struct {
-	Process      Identity
+	Process      process.Identity
 	StartedAt    time.Time
 	EnvoyVersion string
 	Parent       *ParentService // nil when standalone
@@ -105,7 +107,7 @@ func Start(ctx context.Context, spec Spec, emit Emit, log hclog.Logger) (*Sideca
 		s.consul.Close()
 		return nil, err
 	}
-	s.publish(Warming, Exit{})
+	s.publish(Warming, process.Exit{})
 	go s.supervise(context.WithoutCancel(ctx))
 	return s, nil
 }
@@ -125,7 +127,7 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 	s.parent = state.Parent
 	s.undo.push(s.removeRunDir)
 	s.undo.push(s.withdraw)
-	if s.proc, err = attachProcess(state.Process); err != nil {
+	if s.proc, err = process.Attach(state.Process); err != nil {
 		s.consul.Close()
 		return nil, err
 	}
@@ -134,11 +136,11 @@ func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Lo
 			s.consul.Close()
 			return nil, ErrForgotten
 		}
-		s.proc = goneProcess(state.Process)
+		s.proc = process.Gone(state.Process)
 	} else {
 		s.undo.push(s.kill)
 	}
-	s.publish(Warming, Exit{})
+	s.publish(Warming, process.Exit{})
 	go s.supervise(context.WithoutCancel(ctx))
 	return s, nil
 }
@@ -155,7 +157,10 @@ func (s *Sidecar) Status() Status { return *s.status.Load() }
 func (s *Sidecar) Done() <-chan struct{} { return s.done }
 
 // User is whom Envoy runs as.
-func (s *Sidecar) User() User { return s.spec.Run.User }
+func (s *Sidecar) User() process.User { return s.spec.Run.User }
+
+// Usage is what Envoy uses of the machine.
+func (s *Sidecar) Usage() (process.Usage, error) { return s.proc.Usage() }
 
 // Signal goes to Envoy.
 func (s *Sidecar) Signal(sig syscall.Signal) error { return s.proc.Signal(sig) }
@@ -180,7 +185,7 @@ func (s *Sidecar) Destroy(ctx context.Context) error {
 	return err
 }
 
-func (s *Sidecar) publish(phase Phase, exit Exit) {
+func (s *Sidecar) publish(phase Phase, exit process.Exit) {
 	s.status.Store(&Status{
 		Phase:        phase,
 		ProxyID:      s.proxyID(),

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"nomad-driver-connect/process"
+
 	"github.com/hashicorp/consul/api"
 )
 
@@ -90,16 +92,9 @@ type Run struct {
 	// and removes again. Envoy's working directory; its admin socket lies here.
 	Dir string
 
-	User User
+	User process.User
 	Env  []string // "NAME=value"
 
 	// Stdout and Stderr are paths of FIFOs or files.
 	Stdout, Stderr string
-}
-
-// User is whom Envoy runs as. The zero value is the user of this process.
-type User struct {
-	Name     string
-	UID, GID uint32
-	Switch   bool // false: stay who we are
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/process"
 )
 
 const (
@@ -165,7 +166,7 @@ func (s *Sidecar) register(ctx context.Context) error {
 	}
 	// A failed request may have been carried out all the same.
 	s.undo.push(s.withdraw)
-	if err := s.consul.Register(ctx, registration(s.spec, s.parent, Identity{}, false)); err != nil {
+	if err := s.consul.Register(ctx, registration(s.spec, s.parent, process.Identity{}, false)); err != nil {
 		return err
 	}
 	s.emit(fmt.Sprintf("Registered %s in Consul, public listener %s", s.spec.Service+proxySuffix, s.spec.Listener))

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"nomad-driver-connect/process"
 )
 
 const (
@@ -73,7 +75,7 @@ func (s *Sidecar) localServiceAnswers(ctx context.Context) bool {
 // localService is where the app accepts connections. A relative socket's path
 // is relative to Envoy's directory.
 func (s *Sidecar) localService() (network, address string) {
-	proxy := registration(s.spec, s.parent, Identity{}, true).Proxy
+	proxy := registration(s.spec, s.parent, process.Identity{}, true).Proxy
 	if path := proxy.LocalServiceSocketPath; filepath.IsAbs(path) {
 		return "unix", path
 	} else if path != "" {
@@ -97,7 +99,7 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 	if err := s.consul.Register(ctx, registration(s.spec, s.parent, s.proc.ID, true)); err != nil {
 		return err
 	}
-	s.publish(Serving, Exit{})
+	s.publish(Serving, process.Exit{})
 	switch {
 	case s.attached:
 		s.emit(fmt.Sprintf("Found Envoy again (pid %d), serving", s.proc.ID.PID))

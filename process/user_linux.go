@@ -1,4 +1,4 @@
-package sidecar
+package process
 
 import (
 	"fmt"
@@ -6,6 +6,13 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// User is whom a process runs as. The zero value is the user of this process.
+type User struct {
+	Name     string
+	UID, GID uint32
+	Switch   bool // false: stay who we are
+}
 
 // AsUser runs f with the user's rights to files. They hold for the thread that
 // f runs on, which ends with it; f must not start other goroutines.

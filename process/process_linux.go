@@ -1,4 +1,4 @@
-package sidecar
+package process
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is an Envoy that this plugin started, or one that an earlier life of
-// the plugin started and this one found again. Envoy is a plain child in a
-// session of its own: it outlives the plugin and Nomad's agent.
+// Process is one that we started, or one that an earlier life of this program
+// started and this one found again. It is a plain child in a session of its own,
+// and outlives us.
 type Process struct {
 	ID    Identity
 	child *os.Process // nil when somebody else is the parent
@@ -44,9 +44,9 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exited with status %d", e.Code)
 }
 
-// attachProcess finds a process again by its identity. It gives nil and no
+// Attach finds a process again by its identity. It gives nil and no
 // error when that process is gone, whoever has its pid now.
-func attachProcess(id Identity) (*Process, error) {
+func Attach(id Identity) (*Process, error) {
 	pidfd, err := openPIDFD(id.PID)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, nil
@@ -100,7 +100,9 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // its group; until then the group's number is nobody else's.
 func killRest(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 
-// KillGroup kills the process and all that it started.
+// KillGroup kills the process and all that it started. (One whose parent is
+// another may have been reaped a moment ago; its group's number is then free only
+// when nobody is left in it.)
 func (p *Process) KillGroup() error {
 	select {
 	case <-p.done:
@@ -150,8 +152,8 @@ func ExitOf(status syscall.WaitStatus) Exit {
 	return Exit{Code: status.ExitStatus()}
 }
 
-// goneProcess stands for one that ended while nobody watched.
-func goneProcess(id Identity) *Process {
+// Gone stands for one that ended while nobody watched.
+func Gone(id Identity) *Process {
 	p := &Process{ID: id, done: make(chan struct{})}
 	p.exit.Store(&Exit{Unobserved: true, At: time.Now()})
 	close(p.done)

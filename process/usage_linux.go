@@ -1,4 +1,4 @@
-package sidecar
+package process
 
 import (
 	"os"
@@ -8,19 +8,19 @@ import (
 // clockTick is the unit of CPU time in /proc: USER_HZ, 100 on every Linux.
 const clockTick = time.Second / 100
 
-// Usage is what the proxy uses of the machine.
+// Usage is what a process uses of the machine.
 type Usage struct {
 	User, System time.Duration // CPU time since it started
 	RSS          uint64        // bytes
 }
 
 // Usage reads it from /proc.
-func (s *Sidecar) Usage() (Usage, error) {
-	st, err := readStat(s.proc.ID.PID)
+func (p *Process) Usage() (Usage, error) {
+	st, err := readStat(p.ID.PID)
 	if err != nil {
 		return Usage{}, err
 	}
-	if st.startTime != s.proc.ID.StartTime {
+	if st.startTime != p.ID.StartTime {
 		return Usage{}, os.ErrProcessDone
 	}
 	return Usage{

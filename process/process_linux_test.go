@@ -1,16 +1,16 @@
-package sidecar
+package process
 
 import (
 	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/shoenig/test/must"
+	"github.com/shoenig/test/wait"
 )
 
 func startShell(t *testing.T, script string) *Process {
@@ -21,7 +21,7 @@ func startShell(t *testing.T, script string) *Process {
 	dir, err := os.Open(t.TempDir())
 	must.NoError(t, err)
 	defer func() { _ = dir.Close() }()
-	p, err := startProcess(launch{path: "/bin/sh", args: []string{"-c", script}, dir: dir, files: []*os.File{null, null, null}})
+	p, err := Start(Launch{Path: "/bin/sh", Args: []string{"-c", script}, Dir: dir, Files: []*os.File{null, null, null}})
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = p.KillGroup() })
 	return p
@@ -71,7 +71,7 @@ func TestProcess_leavesNobody(t *testing.T) {
 
 // A process whose parent is somebody else is watched, signalled, and its exit
 // status known: this is how a plugin finds the Envoys of its earlier life.
-func TestAttachProcess_stranger(t *testing.T) {
+func TestAttach_stranger(t *testing.T) {
 	// The shell is the parent of the process that is attached to. It reaps it
 	// at once (wait) or late (read): both must give the status.
 	for name, script := range map[string]string{
@@ -94,7 +94,7 @@ func TestAttachProcess_stranger(t *testing.T) {
 
 			id, err := identify(pid)
 			must.NoError(t, err)
-			p, err := attachProcess(id)
+			p, err := Attach(id)
 			must.NoError(t, err)
 			must.NoError(t, p.Signal(syscall.SIGKILL))
 			<-p.Done()
@@ -103,7 +103,7 @@ func TestAttachProcess_stranger(t *testing.T) {
 	}
 }
 
-func TestAttachProcess_another(t *testing.T) {
+func TestAttach_another(t *testing.T) {
 	p := startShell(t, "sleep 300")
 	for name, change := range map[string]func(*Identity){
 		"another start time": func(id *Identity) { id.StartTime++ },
@@ -113,7 +113,7 @@ func TestAttachProcess_another(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := p.ID
 			change(&id)
-			got, err := attachProcess(id)
+			got, err := Attach(id)
 			must.NoError(t, err)
 			must.Nil(t, got)
 		})
@@ -131,35 +131,8 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-// A log FIFO never blocks the writer and never breaks, read or not.
-func TestOpenLog_fifo(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fifo")
-	must.NoError(t, syscall.Mkfifo(path, 0o600))
-	log, err := openLog(filepath.Dir(path), path)
-	must.NoError(t, err)
-	defer func() { _ = log.Close() }()
-
-	// As a child has it: the plain descriptor, without the runtime's poller.
-	raw, err := log.SyscallConn()
-	must.NoError(t, err)
-	line := make([]byte, 4096)
-	written := 0
-	must.NoError(t, raw.Control(func(fd uintptr) {
-		for {
-			n, err := syscall.Write(int(fd), line)
-			if err != nil {
-				must.ErrorIs(t, err, syscall.EAGAIN)
-				return
-			}
-			written += n
-		}
-	}))
-	must.Eq(t, logPipeSize, written)
-}
-
-func TestCheckPortFree(t *testing.T) {
-	free := Port{Label: "mesh", Address: "127.0.0.1", Number: freePort(t)}
-	must.NoError(t, checkPortFree(t.Context(), free))
-	elsewhere := Port{Address: "192.0.2.77", Number: 80}
-	must.ErrorContains(t, checkPortFree(t.Context(), elsewhere), "does not belong to this machine")
+// eventually waits for a condition.
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(condition), wait.Timeout(10*time.Second), wait.Gap(10*time.Millisecond)))
 }

@@ -1,0 +1,36 @@
+package e2e
+
+import "fmt"
+
+// idleApp is a main task that does nothing.
+const idleApp = `
+    task "app" {
+      driver = "raw_exec"
+      config {
+        command = "sleep"
+        args    = ["300"]
+      }
+      resources {
+        cpu    = 20
+        memory = 16
+      }
+    }`
+
+// proxyTask is a sidecar's task with that config.
+func proxyTask(config string) string {
+	return fmt.Sprintf(`
+    task "proxy" {
+      driver = "connect"
+      lifecycle {
+        hook    = "prestart"
+        sidecar = true
+      }
+      config {
+%s
+      }
+      resources {
+        cpu    = 20
+        memory = 64
+      }
+    }`, config)
+}

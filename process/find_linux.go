@@ -1,0 +1,63 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// endGrace is how long a killed process may take to be gone.
+const endGrace = 5 * time.Second
+
+// WorkingIn finds the processes whose working directory is dir, whether it is
+// still there or was removed.
+func WorkingIn(dir string) ([]int, error) {
+	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, link := range links {
+		cwd, err := os.Readlink(link)
+		if err != nil || (cwd != dir && cwd != dir+" (deleted)") {
+			continue // gone meanwhile, or none of ours
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+// End kills a process and waits until it is gone; one that is gone is no error.
+func End(ctx context.Context, pid int) error {
+	id, err := identify(pid)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p, err := Attach(id)
+	if err != nil || p == nil {
+		return err
+	}
+	if err := p.Signal(unix.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, endGrace)
+	defer cancel()
+	select {
+	case <-p.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

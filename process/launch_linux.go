@@ -1,0 +1,83 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Launch says what to execute, where and as whom.
+type Launch struct {
+	Path  string
+	Args  []string   // without argv[0]
+	Env   []string   // "NAME=value"
+	Dir   *os.File   // working directory
+	Files []*os.File // stdin, stdout, stderr, then descriptor 3, 4 …
+	User  User
+}
+
+// Start starts a child in a session of its own, as the user, without
+// the means to gain privileges.
+func Start(l Launch) (*Process, error) {
+	attr := &os.ProcAttr{
+		// The path of the directory may lead through ones that only root may
+		// search; the descriptor does not. (The child changes directory after
+		// it changed user.)
+		Dir:   fmt.Sprintf("/proc/self/fd/%d", l.Dir.Fd()),
+		Env:   l.Env,
+		Files: l.Files,
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	}
+	if l.User.Switch {
+		attr.Sys.Credential = &syscall.Credential{Uid: l.User.UID, Gid: l.User.GID}
+	}
+	child, err := forkWithoutPrivileges(l.Path, append([]string{l.Path}, l.Args...), attr)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", l.Path, Hint(err, l.User))
+	}
+	p := &Process{child: child, done: make(chan struct{})}
+	if p.ID, err = identify(child.Pid); err == nil {
+		p.pidfd, err = openPIDFD(child.Pid)
+	}
+	if err != nil {
+		_ = child.Kill()
+		_, _ = child.Wait()
+		return nil, fmt.Errorf("watch process %d: %w", child.Pid, err)
+	}
+	go p.watch()
+	return p, nil
+}
+
+// forkWithoutPrivileges starts the process from a thread that has given up
+// gaining privileges by execve; the child inherits that. The thread ends with
+// its goroutine, as it is never unlocked.
+func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	type result struct {
+		child *os.Process
+		err   error
+	}
+	started := make(chan result)
+	go func() {
+		runtime.LockOSThread()
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			started <- result{err: fmt.Errorf("set no_new_privs: %w", err)}
+			return
+		}
+		child, err := os.StartProcess(path, argv, attr)
+		started <- result{child, err}
+	}()
+	r := <-started
+	return r.child, r.err
+}
+
+// Hint adds to the error of a start what to do about it.
+func Hint(err error, user User) error {
+	if errors.Is(err, unix.EACCES) && user.Switch {
+		return fmt.Errorf("user %s may not execute it: %w; make the file executable and every directory above it searchable for all users", user.Name, err)
+	}
+	return err
+}

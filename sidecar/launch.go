@@ -1,0 +1,38 @@
+package sidecar
+
+import (
+	"errors"
+	"os"
+
+	"nomad-driver-connect/process"
+)
+
+// startEnvoy starts Envoy as the specification has it.
+func startEnvoy(spec Spec, config *os.File) (*process.Process, error) {
+	files := []*os.File{nil, nil, nil, config}
+	var err error
+	open := func(f *os.File, openErr error) *os.File {
+		err = errors.Join(err, openErr)
+		return f
+	}
+	files[0] = open(os.Open(os.DevNull))
+	files[1] = open(openLog(spec.Run.Root, spec.Run.Stdout))
+	files[2] = open(openLog(spec.Run.Root, spec.Run.Stderr))
+	dir := open(os.Open(spec.Run.Dir))
+	defer func() {
+		for _, f := range []*os.File{files[0], files[1], files[2], dir} {
+			_ = closeFile(f)
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	return process.Start(process.Launch{
+		Path:  spec.Envoy.Path,
+		Args:  envoyArgs(spec.Envoy),
+		Env:   spec.Run.Env,
+		Dir:   dir,
+		Files: files,
+		User:  spec.Run.User,
+	})
+}

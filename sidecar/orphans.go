@@ -1,0 +1,25 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nomad-driver-connect/process"
+)
+
+// endOrphans ends an Envoy of this very task that nobody knows any more, as when
+// the plugin was killed while it started one. It would hold the ports for ever,
+// or share them silently. Only Envoy and root may enter a run directory, and no
+// two tasks have the same.
+func (s *Sidecar) endOrphans(ctx context.Context) error {
+	pids, err := process.WorkingIn(s.spec.Run.Dir)
+	for _, pid := range pids {
+		if endErr := process.End(ctx, pid); endErr != nil {
+			err = errors.Join(err, fmt.Errorf("end process %d of an earlier run: %w", pid, endErr))
+			continue
+		}
+		s.emit(fmt.Sprintf("Ended an Envoy of an earlier run (pid %d)", pid))
+	}
+	return err
+}
