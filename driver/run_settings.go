@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"os/user"
 	"path/filepath"
@@ -49,13 +50,15 @@ func envoySettings(operator, job *EnvoyConfig) (sidecar.Envoy, error) {
 // envoyPath finds the binary; a name without a slash is looked up in PATH.
 func envoyPath(path string) (string, error) {
 	found, err := exec.LookPath(cmp.Or(path, "envoy"))
-	if err != nil && path == "" {
-		return "", fmt.Errorf("there is no envoy in the Nomad agent's PATH; install Envoy, or say where it is with plugin \"nomad-driver-connect\" { config { envoy { path = … } } }")
+	switch {
+	case err == nil:
+		return filepath.Abs(found)
+	case path == "":
+		return "", errors.New("there is no envoy in the PATH of Nomad's agent; install Envoy, or say where it is with plugin \"nomad-driver-connect\" { config { envoy { path = … } } }")
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("%s is not an executable file; make it one (chmod +x), or say where Envoy is", path)
 	}
-	if err != nil {
-		return "", fmt.Errorf("find Envoy: %w", err)
-	}
-	return filepath.Abs(found)
+	return "", fmt.Errorf("there is no Envoy at %s; install it there, or say where it is", path)
 }
 
 func readyTimeout(operator, job *ReadyConfig) (time.Duration, error) {

@@ -26,7 +26,7 @@ func TestFingerprint(t *testing.T) {
 	bin, err := filepath.Abs(*tools)
 	must.NoError(t, err)
 
-	awaitHealth(t, c, false, false, "find Envoy: ")
+	awaitHealth(t, c, false, false, "there is no Envoy at "+c.Envoy()+"; install it there, or say where it is")
 
 	must.NoError(t, c.InstallEnvoy(bin))
 	awaitHealth(t, c, true, false, fmt.Sprintf("Consul does not answer at 127.0.0.1:%d", ports[0]))
