@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"nomad-driver-connect/process"
-
 	"github.com/creack/pty"
 	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/process"
 )
 
 // ExecTask implements drivers.DriverPlugin, for script checks.

@@ -35,9 +35,8 @@ func (p *Plugin) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 
 func (p *Plugin) fingerprint(ctx context.Context, out chan<- *drivers.Fingerprint) {
 	defer close(out)
-	var envoy envoyProbe
 	for {
-		print := p.look(ctx, &envoy)
+		print := p.look(ctx)
 		select {
 		case out <- print:
 		case <-ctx.Done():
@@ -64,11 +63,12 @@ func (p *Plugin) fingerprint(ctx context.Context, out chan<- *drivers.Fingerprin
 
 // look takes one fingerprint. Without Envoy the driver is undetected, without
 // Consul unhealthy; the description says what to do.
-func (p *Plugin) look(ctx context.Context, envoy *envoyProbe) *drivers.Fingerprint {
+func (p *Plugin) look(ctx context.Context) *drivers.Fingerprint {
 	config := p.config.Load().PluginConfig
+	version := ""
 	settings, err := envoySettings(config.Envoy, nil)
 	if err == nil {
-		err = envoy.probe(ctx, settings.Path, somebody(p.root))
+		version, err = p.probeEnvoy(ctx, settings.Path)
 	}
 	if err != nil {
 		return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: err.Error()}
@@ -77,7 +77,7 @@ func (p *Plugin) look(ctx context.Context, envoy *envoyProbe) *drivers.Fingerpri
 		Attributes: map[string]*pstructs.Attribute{
 			attrDriver:       pstructs.NewBoolAttribute(true),
 			attrVersion:      pstructs.NewStringAttribute(Version),
-			attrEnvoyVersion: pstructs.NewStringAttribute(envoy.version),
+			attrEnvoyVersion: pstructs.NewStringAttribute(version),
 		},
 		Health:            drivers.HealthStateHealthy,
 		HealthDescription: drivers.DriverHealthy,
@@ -112,23 +112,35 @@ func somebody(root bool) process.User {
 	return process.User{Name: "nobody", UID: 65534, GID: 65534, Switch: root}
 }
 
-// envoyProbe remembers the version of a binary as long as the file is the same.
+// envoyProbe is what was learnt of a binary. It holds as long as the file is the
+// same.
 type envoyProbe struct {
 	path    string
 	info    os.FileInfo
 	version string
 }
 
-func (e *envoyProbe) probe(ctx context.Context, path string, user process.User) error {
+func (e *envoyProbe) holds(path string) bool {
+	if e == nil || path != e.path {
+		return false
+	}
 	info, err := os.Stat(path)
-	if err == nil && e.info != nil && path == e.path && os.SameFile(info, e.info) &&
-		info.ModTime().Equal(e.info.ModTime()) && info.Size() == e.info.Size() {
-		return nil
+	return err == nil && os.SameFile(info, e.info) && info.ModTime().Equal(e.info.ModTime()) && info.Size() == e.info.Size()
+}
+
+// probeEnvoy learns the version of the node's Envoy, once for every binary.
+func (p *Plugin) probeEnvoy(ctx context.Context, path string) (string, error) {
+	if known := p.envoy.Load(); known.holds(path) {
+		return known.version, nil
 	}
-	version, err := sidecar.EnvoyVersion(ctx, path, user)
+	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("look for Envoy: %w", err)
+		return "", fmt.Errorf("look for Envoy: %w", err)
 	}
-	*e = envoyProbe{path: path, info: info, version: version}
-	return nil
+	version, err := sidecar.EnvoyVersion(ctx, path, somebody(p.root))
+	if err != nil {
+		return "", fmt.Errorf("look for Envoy: %w", err)
+	}
+	p.envoy.Store(&envoyProbe{path: path, info: info, version: version})
+	return version, nil
 }

@@ -40,6 +40,7 @@ type Plugin struct {
 	environ environ
 	root    bool
 	config  atomic.Pointer[settings]
+	envoy   atomic.Pointer[envoyProbe] // nil until there was a fitting one
 }
 
 // settings is what Nomad's agent tells the plugin.

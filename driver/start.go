@@ -42,5 +42,9 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 	if err != nil {
 		return sidecar.Spec{}, err
 	}
-	return spec, p.addTokens(&spec, config)
+	if known := p.envoy.Load(); known.holds(spec.Envoy.Path) {
+		spec.Envoy.Version = known.version
+	}
+	err = p.addTokens(&spec, config)
+	return spec, err
 }

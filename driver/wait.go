@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"nomad-driver-connect/process"
-
 	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/process"
 )
 
 // WaitTask implements drivers.DriverPlugin. Any number of callers may wait.

@@ -29,10 +29,13 @@ func AsUser(user User, f func() error) error {
 			if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
 				return fmt.Errorf("give up root's groups: %w", errno)
 			}
-			for call, id := range map[uintptr]uint32{unix.SYS_SETFSGID: user.GID, unix.SYS_SETFSUID: user.UID} {
-				_, _, _ = unix.RawSyscall(call, uintptr(id), 0, 0)
+			for _, change := range []struct {
+				call uintptr
+				id   uint32
+			}{{unix.SYS_SETFSGID, user.GID}, {unix.SYS_SETFSUID, user.UID}} {
+				_, _, _ = unix.RawSyscall(change.call, uintptr(change.id), 0, 0)
 				// It answers with the former id, and tells no error.
-				if now, _, _ := unix.RawSyscall(call, ^uintptr(0), 0, 0); uint32(now) != id {
+				if now, _, _ := unix.RawSyscall(change.call, ^uintptr(0), 0, 0); uint32(now) != change.id {
 					return fmt.Errorf("take on the rights of user %s", user.Name)
 				}
 			}

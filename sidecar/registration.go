@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"nomad-driver-connect/process"
-
 	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/process"
 )
 
 // loopback is where an app and its upstreams are unless it is said otherwise.

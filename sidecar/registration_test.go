@@ -3,10 +3,10 @@ package sidecar
 import (
 	"testing"
 
-	"nomad-driver-connect/process"
-
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/process"
 )
 
 var (

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"nomad-driver-connect/process"
-
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/process"
 )
 
 // makeRunDir makes Envoy's own directory: nobody else may look into it.

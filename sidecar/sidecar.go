@@ -9,9 +9,9 @@ import (
 	"syscall"
 	"time"
 
-	"nomad-driver-connect/process"
-
 	"github.com/hashicorp/go-hclog"
+
+	"nomad-driver-connect/process"
 )
 
 // Emit tells the user of the sidecar what happened, in a sentence.

@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"time"
 
-	"nomad-driver-connect/process"
-
 	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/process"
 )
 
 // Spec is one sidecar, validated and complete. It is a value: nothing changes
@@ -76,6 +76,7 @@ func (p Port) String() string {
 // Envoy says which Envoy runs, and how.
 type Envoy struct {
 	Path        string   // absolute path of the binary
+	Version     string   // empty when it is not known yet
 	Named       bool     // the job named it, and is wrong when it is no Envoy
 	Args        []string // appended to the driver's own
 	Concurrency int      // worker threads, at least 1

@@ -59,6 +59,9 @@ func closeFile(f *os.File) error {
 func (s *Sidecar) survey(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
+		if s.version = s.spec.Envoy.Version; s.version != "" {
+			return nil
+		}
 		s.version, err = EnvoyVersion(ctx, s.spec.Envoy.Path, s.spec.Run.User)
 		var unfit *UnfitBinaryError
 		if s.spec.Envoy.Named && errors.As(err, &unfit) {
