@@ -155,7 +155,10 @@ func (c *Consul) MarkCritical(ctx context.Context, proxyID, reason string) error
 	if err := c.client.Agent().CheckRegisterOpts(check, opts); err != nil {
 		return c.unreachable("mark the sidecar "+proxyID+" critical", err)
 	}
-	return c.client.Agent().UpdateTTLOpts(check.ID, reason, api.HealthCritical, opts)
+	if err := c.client.Agent().UpdateTTLOpts(check.ID, reason, api.HealthCritical, opts); err != nil {
+		return c.unreachable("say why the sidecar "+proxyID+" is critical", err)
+	}
+	return nil
 }
 
 // get reads JSON of the agent itself, for which the client library has no type.
