@@ -17,6 +17,10 @@ import (
 	"nomad-driver-connect/process"
 )
 
+// slowReader is how long a user may take to read what a command has printed
+// after the command has ended.
+const slowReader = time.Minute
+
 // ExecTask implements drivers.DriverPlugin, for script checks.
 func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
@@ -41,6 +45,12 @@ func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*
 // ExecTaskStreaming implements drivers.ExecTaskStreamingDriver, for
 // `nomad alloc exec`.
 func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	// A user who has gone neither reads nor ends his input: who copies from and
+	// to him is ended with the call. (Not before: what is on its way would be
+	// lost, and the exit code with it.)
+	context.AfterFunc(ctx, func() {
+		_, _, _ = opts.Stdin.Close(), opts.Stdout.Close(), opts.Stderr.Close()
+	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd, release, err := p.command(ctx, id, opts.Command)
@@ -48,8 +58,7 @@ func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers
 		return nil, err
 	}
 	defer release()
-	// Ends who copies from it: the user's input may never end by itself.
-	defer func() { _ = opts.Stdin.Close() }()
+	cmd.WaitDelay = slowReader
 	if opts.Tty {
 		return execTerminal(ctx, cmd, opts)
 	}

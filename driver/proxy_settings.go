@@ -36,7 +36,7 @@ func proxySettings(s *SidecarService, ports ports, listener sidecar.Port, task *
 	}
 	var err error
 	if p.LocalServiceSocketPath != "" {
-		if out.LocalServiceSocketPath, err = socketPath(field+".local_service_socket_path", p.LocalServiceSocketPath, runDir(task)); err != nil {
+		if out.LocalServiceSocketPath, err = socketPath(field+".local_service_socket_path", p.LocalServiceSocketPath, runDir(task), maxSocketPath-len("/proc/4194304/cwd/")); err != nil {
 			return out, err
 		}
 	}
@@ -46,10 +46,11 @@ func proxySettings(s *SidecarService, ports ports, listener sidecar.Port, task *
 	if out.MeshGateway, err = meshGateway(field, p.MeshGateway); err != nil {
 		return out, err
 	}
-	if out.Expose, err = exposeSettings(field+".expose", p.Expose, ports, listener); err != nil {
+	taken := claims{{where: listener, by: "the public listener"}}
+	if out.Expose, taken, err = exposeSettings(field+".expose", p.Expose, ports, taken); err != nil {
 		return out, err
 	}
-	out.Upstreams, err = upstreams(field+".upstreams", p.Upstreams, ports, listener, runDir(task))
+	out.Upstreams, err = upstreams(field+".upstreams", p.Upstreams, ports, taken, runDir(task))
 	return out, err
 }
 
@@ -84,32 +85,34 @@ func meshGateway(field string, m *MeshGateway) (api.MeshGatewayConfig, error) {
 	return api.MeshGatewayConfig{Mode: api.MeshGatewayMode(m.Mode)}, err
 }
 
-func exposeSettings(field string, e *Expose, ports ports, listener sidecar.Port) (api.ExposeConfig, error) {
+func exposeSettings(field string, e *Expose, ports ports, taken claims) (api.ExposeConfig, claims, error) {
 	var out api.ExposeConfig
 	if e == nil {
-		return out, nil
+		return out, taken, nil
 	}
+	public := taken[0].where
 	for i, path := range e.Paths {
 		at := fmt.Sprintf("%s.path[%d]", field, i)
 		if !strings.HasPrefix(path.Path, "/") {
-			return out, sidecar.Invalidf(at+".path", "%q does not begin with /", path.Path)
+			return out, nil, sidecar.Invalidf(at+".path", "%q does not begin with /", path.Path)
 		}
 		if err := oneOf(at+".protocol", path.Protocol, "http", "http2"); err != nil {
-			return out, err
+			return out, nil, err
 		}
 		if err := portInRange(at+".local_path_port", path.LocalPathPort); err != nil {
-			return out, err
+			return out, nil, err
 		}
 		port, err := ports.get(at+".listener_port", path.ListenerPort)
 		if err != nil {
-			return out, err
+			return out, nil, err
 		}
-		if port.Number == listener.Number {
-			return out, sidecar.Invalidf(at+".listener_port", "%q is the port of the public listener; an exposed path needs one of its own", path.ListenerPort)
+		port.Address = public.Address // Consul has Envoy listen there
+		if taken, err = taken.add(at+".listener_port", claim{where: port, by: fmt.Sprintf("the exposed path %q", path.Path)}); err != nil {
+			return out, nil, err
 		}
 		out.Paths = append(out.Paths, api.ExposePath{
 			Path: path.Path, Protocol: path.Protocol, LocalPathPort: path.LocalPathPort, ListenerPort: port.Number,
 		})
 	}
-	return out, nil
+	return out, taken, nil
 }

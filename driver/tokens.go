@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -61,15 +62,21 @@ func taskToken(task *drivers.TaskConfig, file string, user process.User) (string
 	return task.Env[api.HTTPTokenEnvName], nil
 }
 
-// readTaskFile reads what a job may have read: a file in its allocation, or one
-// that the proxy's user could read itself.
+// maxToken is far more than any token has.
+const maxToken = 64 << 10
+
+// readTaskFile reads what a job may have read: a file in the task's secrets
+// directory, or one that the proxy's user could read itself. (The rest of the
+// allocation is no better than anywhere: an exec task's root has copies of the
+// host's files in it.)
 func readTaskFile(task *drivers.TaskConfig, file string, user process.User) (token string, err error) {
 	var content []byte
-	if rel, ok := strings.CutPrefix(filepath.Clean(file), task.AllocDir+"/"); ok {
-		content, err = readBelow(task.AllocDir, rel)
+	secrets := task.TaskDir().SecretsDir
+	if rel, ok := strings.CutPrefix(filepath.Clean(file), secrets+"/"); ok {
+		content, err = readBelow(secrets, rel)
 	} else {
 		err = process.AsUser(user, func() (err error) {
-			content, err = os.ReadFile(file)
+			content, err = readSmall(os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0))
 			return err
 		})
 	}
@@ -86,10 +93,22 @@ func readBelow(root, rel string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }()
-	f, err := r.Open(rel)
+	return readSmall(r.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0))
+}
+
+// readSmall reads a regular file and closes it. Others may have made the file:
+// it could be a FIFO that nobody ever writes to, or have no end.
+func readSmall(f *os.File, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(f)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxToken {
+		return nil, fmt.Errorf("%s is no file with a token in it (mode %s, %d bytes)", f.Name(), info.Mode(), info.Size())
+	}
+	return io.ReadAll(io.LimitReader(f, maxToken))
 }

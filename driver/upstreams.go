@@ -15,11 +15,10 @@ import (
 // loopback is where the app finds its upstreams unless it says otherwise.
 const loopback = "127.0.0.1"
 
-// upstreams turns what the user wrote into what Consul is told. No two of them,
-// nor one and the public listener, may be on the same port or socket.
-func upstreams(field string, list []Upstream, ports ports, listener sidecar.Port, runDir string) ([]api.Upstream, error) {
+// upstreams turns what the user wrote into what Consul is told. None may be on a
+// port or socket that is taken.
+func upstreams(field string, list []Upstream, ports ports, taken claims, runDir string) ([]api.Upstream, error) {
 	out := make([]api.Upstream, 0, len(list))
-	taken := []claim{{where: listener, by: "the public listener"}}
 	for i, u := range list {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		if u.DestinationName == "" {
@@ -30,18 +29,28 @@ func upstreams(field string, list []Upstream, ports ports, listener sidecar.Port
 			return nil, err
 		}
 		mine := claim{where: where, socket: upstream.LocalBindSocketPath, by: fmt.Sprintf("the upstream %q", u.DestinationName)}
-		for _, other := range taken {
-			if mine.overlaps(other) {
-				return nil, sidecar.Invalidf(at, "%q is to listen on %s, but %s does already", u.DestinationName, mine, other.by)
-			}
+		if taken, err = taken.add(at, mine); err != nil {
+			return nil, err
 		}
-		taken = append(taken, mine)
 		if err := tuneUpstream(at, u, &upstream); err != nil {
 			return nil, err
 		}
 		out = append(out, upstream)
 	}
 	return out, nil
+}
+
+// claims are the places that one proxy listens on.
+type claims []claim
+
+// add refuses a place that is taken already; field is where the user asked for it.
+func (c claims) add(field string, mine claim) (claims, error) {
+	for _, other := range c {
+		if mine.overlaps(other) {
+			return nil, sidecar.Invalidf(field, "%s is to listen on %s, but %s does already", mine.by, mine, other.by)
+		}
+	}
+	return append(c, mine), nil
 }
 
 // claim is a place to listen on, and who wants it.
@@ -135,14 +144,14 @@ func upstreamSocket(at string, u Upstream, runDir string) (string, error) {
 			return "", sidecar.Invalidf(at+".local_bind_socket_mode", "%q is not an octal file mode such as \"0660\"", u.LocalBindSocketMode)
 		}
 	}
-	return socketPath(at+".local_bind_socket_path", u.LocalBindSocketPath, runDir)
+	return socketPath(at+".local_bind_socket_path", u.LocalBindSocketPath, runDir, maxSocketPath)
 }
 
 // socketPath checks the path of a socket that Envoy is to listen on or connect
 // to. One in the allocation's directory is given to Envoy relative to its own
 // directory: such paths are short enough, and lead through no directory of the
 // agent.
-func socketPath(field, given, runDir string) (string, error) {
+func socketPath(field, given, runDir string, most int) (string, error) {
 	path := filepath.Clean(given)
 	if !filepath.IsAbs(path) {
 		return "", sidecar.Invalidf(field, "%q is not an absolute path; ${NOMAD_ALLOC_DIR}/tmp/<name>.sock is one that every task of the group reaches", given)
@@ -155,8 +164,8 @@ func socketPath(field, given, runDir string) (string, error) {
 		}
 		path = rel
 	}
-	if len(path) > maxSocketPath {
-		return "", sidecar.Invalidf(field, "%q has %d characters; a socket's path may have %d", path, len(path), maxSocketPath)
+	if len(path) > most {
+		return "", sidecar.Invalidf(field, "%q has %d characters; a socket's path may have %d here", path, len(path), most)
 	}
 	return path, nil
 }

@@ -35,6 +35,7 @@ func TestCycles(t *testing.T) {
 			}
 			return err
 		})
+		must.NoError(t, c.Nomad.AwaitSettled(t.Context(), "echo"))
 		_, _, err = c.Nomad.Client.Jobs().Deregister("echo", true, nil)
 		must.NoError(t, err)
 		nothingLeft(t, c)

@@ -3,12 +3,14 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,11 +39,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "e2e: bring up the loopback interface:", err)
 		os.Exit(1)
 	}
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	interrupted, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	go func() {
-		<-interrupted
-		fmt.Fprintln(os.Stderr, "e2e: interrupted, cleaning up:", closeShared())
+		<-interrupted.Done()
+		fmt.Fprintln(os.Stderr, "e2e: interrupted, cleaning up:", started.close())
 		os.Exit(1)
 	}()
 	code := m.Run()
@@ -118,11 +120,35 @@ func newCluster(t *testing.T, opts agents.Options) *agents.Cluster {
 	if opts.Plugin, err = filepath.Abs(*plugin); err != nil {
 		t.Fatal(err)
 	}
+	// From its start on an interrupt must find it.
+	started.Lock()
+	defer started.Unlock()
 	c, err := agents.StartCluster(t.Context(), opts)
 	if err != nil {
 		t.Fatal("start the agents:", err)
 	}
+	started.clusters = append(started.clusters, c)
 	return c
+}
+
+// running are the clusters that were started, for an interrupt to close.
+type running struct {
+	sync.Mutex
+	clusters []*agents.Cluster
+}
+
+var started running
+
+func (r *running) close() error {
+	r.Lock()
+	defer r.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var errs []error
+	for _, c := range r.clusters {
+		errs = append(errs, c.Close(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // eventually waits for a condition and fails the test with its last complaint.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +16,9 @@ import (
 const endGrace = 5 * time.Second
 
 // WorkingIn finds the processes whose working directory is dir, whether it is
-// still there or was removed.
-func WorkingIn(dir string) ([]int, error) {
+// still there or was removed. Where processes run as users of their own, one of
+// root's is somebody who looks around, and is left out.
+func WorkingIn(dir string, user User) ([]int, error) {
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {
 		return nil, err
@@ -27,6 +29,9 @@ func WorkingIn(dir string) ([]int, error) {
 		if err != nil || (cwd != dir && cwd != dir+" (deleted)") {
 			continue // gone meanwhile, or none of ours
 		}
+		if owner, err := os.Stat(filepath.Dir(link)); err != nil || (user.Switch && ownerOf(owner) == 0) {
+			continue
+		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
 		if err != nil {
 			return nil, err
@@ -36,10 +41,17 @@ func WorkingIn(dir string) ([]int, error) {
 	return pids, nil
 }
 
+func ownerOf(info os.FileInfo) uint32 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Uid
+	}
+	return 0
+}
+
 // End kills a process and waits until it is gone; one that is gone is no error.
 func End(ctx context.Context, pid int) error {
 	id, err := identify(pid)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {

@@ -53,8 +53,8 @@ func Start(l Launch) (*Process, error) {
 }
 
 // forkWithoutPrivileges starts the process from a thread that has given up
-// gaining privileges by execve; the child inherits that. The thread ends with
-// its goroutine, as it is never unlocked.
+// gaining privileges by execve; the child inherits that. Nothing else ever runs on
+// the thread, as it is never unlocked.
 func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
 	type result struct {
 		child *os.Process

@@ -48,7 +48,8 @@ func (e Exit) String() string {
 // error when that process is gone, whoever has its pid now.
 func Attach(id Identity) (*Process, error) {
 	pidfd, err := openPIDFD(id.PID)
-	if errors.Is(err, unix.ESRCH) {
+	// ENOENT and EINVAL (before Linux 6.9): the number is a thread's by now.
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
 		return nil, nil
 	}
 	if err != nil {
@@ -100,20 +101,24 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // its group; until then the group's number is nobody else's.
 func killRest(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 
-// KillGroup kills the process and all that it started. (One whose parent is
-// another may have been reaped a moment ago; its group's number is then free only
-// when nobody is left in it.)
+// KillGroup kills the process and all that it started.
 func (p *Process) KillGroup() error {
 	select {
 	case <-p.done:
 		return nil
 	default:
 	}
-	err := unix.Kill(-p.ID.PID, unix.SIGKILL)
-	if errors.Is(err, unix.ESRCH) {
+	// First the process, by its descriptor; where it has gone, so has the right
+	// to its group's number.
+	if err := p.Signal(unix.SIGKILL); errors.Is(err, os.ErrProcessDone) {
 		return nil
+	} else if err != nil {
+		return err
 	}
-	return err
+	if err := unix.Kill(-p.ID.PID, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
 }
 
 // watch waits for the end without holding a thread.

@@ -15,14 +15,14 @@ type User struct {
 }
 
 // AsUser runs f with the user's rights to files. They hold for the thread that
-// f runs on, which ends with it; f must not start other goroutines.
+// f runs on, which is used for nothing else after; f must not start goroutines.
 func AsUser(user User, f func() error) error {
 	if !user.Switch {
 		return f()
 	}
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: nothing else ever runs on this thread
 		done <- func() error {
 			// The raw system calls, for Go's own change every thread. Without
 			// the root user the kernel drops root's rights to override, too.

@@ -39,7 +39,11 @@ func EnvoyVersion(ctx context.Context, path string, user process.User) (string, 
 		return "", fmt.Errorf("run %s --version: it does not end: %w", path, ctx.Err())
 	}
 	if err != nil && len(out) == 0 {
-		return "", unfit("run %s --version: %w", path, err)
+		err = fmt.Errorf("run %s --version: %w", path, err)
+		if isUnfit(err) {
+			err = &UnfitBinaryError{err}
+		}
+		return "", err
 	}
 	return "", unfit("%s is not an Envoy: `--version` prints %q", path, firstLine(out))
 }
@@ -49,6 +53,14 @@ func EnvoyVersion(ctx context.Context, path string, user process.User) (string, 
 type UnfitBinaryError struct{ error }
 
 func (e *UnfitBinaryError) Unwrap() error { return e.error }
+
+// isUnfit tells what lies in the file from trouble of the moment, as when the
+// file is being replaced or the machine is out of processes.
+func isUnfit(err error) bool {
+	var exit *exec.ExitError
+	return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOEXEC) ||
+		(errors.As(err, &exit) && exit.Exited())
+}
 
 func unfit(format string, args ...any) error {
 	return &UnfitBinaryError{fmt.Errorf(format, args...)}

@@ -13,7 +13,7 @@ import (
 // or share them silently. Only Envoy and root may enter a run directory, and no
 // two tasks have the same.
 func (s *Sidecar) endOrphans(ctx context.Context) error {
-	pids, err := process.WorkingIn(s.spec.Run.Dir)
+	pids, err := process.WorkingIn(s.spec.Run.Dir, s.spec.Run.User)
 	for _, pid := range pids {
 		if endErr := process.End(ctx, pid); endErr != nil {
 			err = errors.Join(err, fmt.Errorf("end process %d of an earlier run: %w", pid, endErr))

@@ -87,7 +87,7 @@ func openLog(root, path string) (*os.File, error) {
 	if err == nil {
 		// Less room is no reason to fail.
 		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, logPipeSize)
-		// Fd made the description blocking; Envoy inherits the description.
+		// Fd may have made the description blocking, and Envoy inherits it.
 		err = syscall.SetNonblock(int(f.Fd()), true)
 	}
 	if err != nil {

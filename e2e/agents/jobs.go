@@ -75,10 +75,10 @@ func Port(alloc *api.Allocation, label string) (string, error) {
 	return "", fmt.Errorf("allocation %s has no port %q", alloc.ID, label)
 }
 
-// stopJob asks for it; the tasks end later.
-func (n *Nomad) stopJob(ctx context.Context, job string) error {
-	// A stop on top of an evaluation that is under way can crash the server.
-	err := Within(ctx, time.Minute, func(ctx context.Context) error {
+// AwaitSettled returns when no evaluation of the job is under way: a stop on top
+// of one can crash the server.
+func (n *Nomad) AwaitSettled(ctx context.Context, job string) error {
+	return Within(ctx, time.Minute, func(ctx context.Context) error {
 		evals, _, err := n.Client.Jobs().Evaluations(job, (&api.QueryOptions{}).WithContext(ctx))
 		for _, e := range evals {
 			if e.Status == "pending" && e.WaitUntil.IsZero() {
@@ -87,10 +87,14 @@ func (n *Nomad) stopJob(ctx context.Context, job string) error {
 		}
 		return err
 	})
-	if err != nil {
+}
+
+// stopJob asks for it; the tasks end later.
+func (n *Nomad) stopJob(ctx context.Context, job string) error {
+	if err := n.AwaitSettled(ctx, job); err != nil {
 		return err
 	}
-	_, _, err = n.Client.Jobs().Deregister(job, false, (&api.WriteOptions{}).WithContext(ctx))
+	_, _, err := n.Client.Jobs().Deregister(job, false, (&api.WriteOptions{}).WithContext(ctx))
 	return err
 }
 

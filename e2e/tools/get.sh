@@ -53,7 +53,7 @@ build() {
   local module=$1 package=$2 minutes=$3 start=$SECONDS go
   command -v go >/dev/null || die 'Go 1.26 is needed: https://go.dev/dl/'
   say "$module: building it from its Go module, about $minutes minutes on two cores"
-  (cd "$here/$module" && go build -trimpath -ldflags '-s -w' -o "$bin/" "$package") &
+  (cd "$here/$module" && go build -buildvcs=false -trimpath -ldflags '-s -w' -o "$bin/" "$package") &
   go=$!
   while kill -0 "$go" 2>/dev/null; do
     for _ in {1..30}; do kill -0 "$go" 2>/dev/null && sleep 1; done
@@ -88,6 +88,11 @@ package() {
   apt-get install -y -qq "$1" >/dev/null 2>&1 ||
     { apt-get update -qq && apt-get install -y -qq "$1" >/dev/null; }
 }
+
+# Whatever is fetched is fetched over TLS.
+if command -v apt-get >/dev/null && [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then
+  package ca-certificates
+fi
 
 for tool in "$@"; do
   case $tool in
