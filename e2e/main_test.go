@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	defer stop()
 	go func() {
 		<-interrupted.Done()
-		fmt.Fprintln(os.Stderr, "e2e: interrupted, cleaning up:", started.close())
+		fmt.Fprintln(os.Stderr, "e2e: interrupted, cleaning up:", started.close(context.WithoutCancel(interrupted)))
 		os.Exit(1)
 	}()
 	code := m.Run()
@@ -139,10 +139,10 @@ type running struct {
 
 var started running
 
-func (r *running) close() error {
+func (r *running) close(ctx context.Context) error {
 	r.Lock()
 	defer r.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var errs []error
 	for _, c := range r.clusters {
