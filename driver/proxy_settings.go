@@ -19,9 +19,8 @@ func proxySettings(s *SidecarService, ports ports, listener sidecar.Port, task *
 		p = &Proxy{}
 	}
 	out := api.AgentServiceConnectProxyConfig{
-		LocalServiceAddress:    p.LocalServiceAddress,
-		LocalServicePort:       p.LocalServicePort,
-		LocalServiceSocketPath: p.LocalServiceSocketPath,
+		LocalServiceAddress: p.LocalServiceAddress,
+		LocalServicePort:    p.LocalServicePort,
 	}
 	if p.LocalServicePort != 0 {
 		if err := portInRange(field+".local_service_port", p.LocalServicePort); err != nil {

@@ -72,8 +72,8 @@ const maxToken = 64 << 10
 func readTaskFile(task *drivers.TaskConfig, file string, user process.User) (token string, err error) {
 	var content []byte
 	secrets := task.TaskDir().SecretsDir
-	if rel, ok := strings.CutPrefix(filepath.Clean(file), secrets+"/"); ok {
-		content, err = readBelow(secrets, rel)
+	if path := filepath.Clean(file); strings.HasPrefix(path, secrets+"/") {
+		content, err = readSmall(sidecar.OpenBelow(secrets, path, os.O_RDONLY|syscall.O_NONBLOCK))
 	} else {
 		err = process.AsUser(user, func() (err error) {
 			content, err = readSmall(os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0))
@@ -84,16 +84,6 @@ func readTaskFile(task *drivers.TaskConfig, file string, user process.User) (tok
 		return "", fmt.Errorf("read the Consul ACL token: %w", err)
 	}
 	return strings.TrimSpace(string(content)), nil
-}
-
-// readBelow reads a file below root; no symbolic link leads out of it.
-func readBelow(root, rel string) ([]byte, error) {
-	r, err := os.OpenRoot(root)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = r.Close() }()
-	return readSmall(r.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0))
 }
 
 // readSmall reads a regular file and closes it. Others may have made the file:

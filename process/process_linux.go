@@ -81,6 +81,11 @@ func (p *Process) Exit() Exit {
 
 // Signal sends to the process itself, never to a successor of its pid.
 func (p *Process) Signal(sig syscall.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+	}
 	raw, err := p.pidfd.SyscallConn()
 	if err != nil {
 		return err
@@ -103,11 +108,6 @@ func killRest(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 
 // KillGroup kills the process and all that it started.
 func (p *Process) KillGroup() error {
-	select {
-	case <-p.done:
-		return nil
-	default:
-	}
 	// First the process, by its descriptor; where it has gone, so has the right
 	// to its group's number.
 	if err := p.Signal(unix.SIGKILL); errors.Is(err, os.ErrProcessDone) {

@@ -17,7 +17,6 @@ import (
 // AgentInfo is what the agent says of itself.
 type AgentInfo struct {
 	Version string
-	Connect bool            // the service mesh is enabled
 	XDS     bootstrap.Agent // where Envoy finds the agent
 	Note    string          // what is worth telling of how XDS was chosen
 }
@@ -42,8 +41,8 @@ func (c *Consul) Info(ctx context.Context) (AgentInfo, error) {
 	if err != nil {
 		return AgentInfo{}, c.unreachable("ask the Consul agent who it is", err)
 	}
-	info := AgentInfo{Version: self.Config.Version, Connect: self.DebugConfig.ConnectEnabled}
-	if !info.Connect {
+	info := AgentInfo{Version: self.Config.Version}
+	if !self.DebugConfig.ConnectEnabled {
 		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
 	}
 	info.XDS, info.Note, err = c.xdsAddress(self.XDS.Ports.Plaintext, self.XDS.Ports.TLS)
@@ -56,7 +55,7 @@ const defaultGRPCPort = 8502
 // assumed is for an agent that does not tell us who it is: like the consul
 // command we take the usual port, but look whether somebody is there.
 func (c *Consul) assumed(ctx context.Context) (AgentInfo, error) {
-	info := AgentInfo{Connect: true}
+	info := AgentInfo{}
 	if c.cfg.GRPCAddress != "" {
 		var err error
 		info.XDS, _, err = c.xdsAddress(0, 0)

@@ -76,7 +76,7 @@ func openLog(root, path string) (*os.File, error) {
 	if path == os.DevNull {
 		return os.OpenFile(path, os.O_WRONLY, 0)
 	}
-	f, err := openBelow(root, path, os.O_RDWR|unix.O_NONBLOCK)
+	f, err := OpenBelow(root, path, os.O_RDWR|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("open the task's log: %w", err)
 	}
@@ -96,8 +96,8 @@ func openLog(root, path string) (*os.File, error) {
 	return f, nil
 }
 
-// openBelow opens a path below root; no symbolic link leads out of it.
-func openBelow(root, path string, flag int) (*os.File, error) {
+// OpenBelow opens a path below root; no symbolic link leads out of it.
+func OpenBelow(root, path string, flag int) (*os.File, error) {
 	rel, err := filepath.Rel(root, path)
 	if err != nil {
 		return nil, err
