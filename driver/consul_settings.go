@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/hashicorp/consul/api"
+	"nomad-driver-connect/consul"
 
-	"nomad-driver-connect/sidecar"
+	"github.com/hashicorp/consul/api"
 )
 
 // environ is what the driver takes from the environment of Nomad's agent.
@@ -40,9 +40,9 @@ func readEnviron(getenv func(string) string) environ {
 
 // consulSettings says how to reach Consul: the job's word, else the
 // operator's, else the environment's. The tokens are added by tokens.
-func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) sidecar.ConsulConfig {
+func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) consul.Config {
 	o, j := orZero(operator), orZero(job)
-	return sidecar.ConsulConfig{
+	return consul.Config{
 		Address:     cmp.Or(j.Address, o.Address, env.consulAddress),
 		TokenFile:   j.TokenFile,
 		Namespace:   cmp.Or(j.Namespace, o.Namespace, env.namespace),

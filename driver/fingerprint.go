@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
@@ -92,18 +93,18 @@ func (p *Plugin) look(ctx context.Context) *drivers.Fingerprint {
 	return print
 }
 
-func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (sidecar.AgentInfo, error) {
+func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.AgentInfo, error) {
 	settings := consulSettings(p.environ, config.Consul, nil)
 	var err error
 	if settings.AgentToken, err = operatorToken(config); err != nil {
-		return sidecar.AgentInfo{}, err
+		return consul.AgentInfo{}, err
 	}
-	consul, err := sidecar.NewConsul(settings)
+	client, err := consul.New(settings)
 	if err != nil {
-		return sidecar.AgentInfo{}, err
+		return consul.AgentInfo{}, err
 	}
-	defer consul.Close()
-	return consul.Info(ctx)
+	defer client.Close()
+	return p.agents.Refresh(ctx, client)
 }
 
 // somebody is a user without any rights of its own, as those are that Envoy

@@ -14,6 +14,9 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/hashicorp/nomad/plugins/drivers/fsisolation"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+	"nomad-driver-connect/consul"
+	"nomad-driver-connect/sidecar"
 )
 
 const (
@@ -36,6 +39,7 @@ type Plugin struct {
 	log    hclog.Logger
 	events *eventer.Eventer
 	tasks  *tasks
+	agents consul.Agents
 
 	environ environ
 	root    bool
@@ -114,6 +118,11 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 		MountConfigs:         drivers.MountConfigSupportNone,
 		DynamicWorkloadUsers: p.root,
 	}, nil
+}
+
+// host is what the sidecar of a task has of the plugin.
+func (p *Plugin) host(task *drivers.TaskConfig) sidecar.Host {
+	return sidecar.Host{Agents: &p.agents, Emit: p.emitter(task), Log: p.log}
 }
 
 // node is what tasks take from the node.

@@ -29,7 +29,7 @@ func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 	if err := p.addTokens(&state.Spec, h.Config); err != nil {
 		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
 	}
-	proxy, err := sidecar.Attach(p.ctx, state.Spec, state.State, p.emitter(h.Config), p.log)
+	proxy, err := sidecar.Attach(p.ctx, state.Spec, state.State, p.host(h.Config))
 	if err != nil {
 		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
 	}

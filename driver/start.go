@@ -20,7 +20,7 @@ func (p *Plugin) StartTask(config *drivers.TaskConfig) (*drivers.TaskHandle, *dr
 	if err != nil {
 		return nil, nil, newStartError(err)
 	}
-	proxy, err := sidecar.Start(p.ctx, spec, p.emitter(config), p.log)
+	proxy, err := sidecar.Start(p.ctx, spec, p.host(config))
 	if err != nil {
 		return nil, nil, newStartError(err)
 	}

@@ -1,6 +1,6 @@
 // Package sidecar runs one Consul service mesh proxy: its registration in
 // Consul, its Envoy, and what connects the two. It knows nothing of Nomad.
-// Processes as such are package process's.
+// Processes as such are package process's, Consul's agent is package consul's.
 //
 //	            Start                              Attach
 //	              │                                  │
@@ -21,7 +21,7 @@
 // Reading order: spec.go, sidecar.go, start.go, supervise.go, then the stage of
 // interest, each with what is pure in it apart from its edge:
 //
-//	registration.go   consul.go, consul_agent.go
+//	registration.go
 //	envoy_args.go     envoy_binary.go, run_dir.go, launch.go, orphans.go
 //	ready.go          envoy_admin.go, await_ready.go
 package sidecar

@@ -147,22 +147,3 @@ func TestCheckArgs(t *testing.T) {
 		must.ErrorContains(t, CheckArgs("envoy.args", []string{bad}), "cannot be given")
 	}
 }
-
-func TestParseGRPCAddress(t *testing.T) {
-	for addr, want := range map[string]string{
-		"127.0.0.1:8502":          "http://127.0.0.1:8502",
-		"http://127.0.0.1:8502":   "http://127.0.0.1:8502",
-		"https://127.0.0.1:8503":  "https://127.0.0.1:8503",
-		"[::1]:8502":              "http://[::1]:8502",
-		"unix:///run/consul.sock": "unix:///run/consul.sock",
-	} {
-		agent, err := parseGRPCAddress(addr, "")
-		must.NoError(t, err)
-		must.Eq(t, want, agent.String())
-	}
-	for _, bad := range []string{"", "8502", "127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1"} {
-		_, err := parseGRPCAddress(bad, "")
-		var invalid *InvalidError
-		must.ErrorAs(t, err, &invalid)
-	}
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
 
@@ -20,7 +21,8 @@ type Emit func(sentence string)
 // Sidecar is one proxy, from its registration to its end.
 type Sidecar struct {
 	spec   Spec
-	consul *Consul
+	consul *consul.Client
+	agents *consul.Agents
 	admin  admin
 	emit   Emit
 	log    hclog.Logger
@@ -29,7 +31,7 @@ type Sidecar struct {
 	// Set while it starts or is attached to; not changed after.
 	attached bool // by Attach, not by Start
 	version  string
-	agent    AgentInfo
+	agent    consul.AgentInfo
 	parent   *ParentService // nil when standalone
 	proc     *process.Process
 	started  time.Time
@@ -76,17 +78,25 @@ type stopRequest struct {
 	deadline time.Time
 }
 
-func newSidecar(spec Spec, emit Emit, log hclog.Logger) (*Sidecar, error) {
-	consul, err := NewConsul(spec.Consul)
+// Host is what a sidecar has of the program that it lives in.
+type Host struct {
+	Agents *consul.Agents // shared by all sidecars
+	Emit   Emit
+	Log    hclog.Logger
+}
+
+func newSidecar(spec Spec, host Host) (*Sidecar, error) {
+	client, err := consul.New(spec.Consul)
 	if err != nil {
 		return nil, err
 	}
 	return &Sidecar{
 		spec:   spec,
-		consul: consul,
+		consul: client,
+		agents: host.Agents,
 		admin:  newAdmin(spec.Run.Dir),
-		emit:   emit,
-		log:    log,
+		emit:   host.Emit,
+		log:    host.Log,
 		stop:   make(chan stopRequest),
 		done:   make(chan struct{}),
 	}, nil
@@ -95,14 +105,14 @@ func newSidecar(spec Spec, emit Emit, log hclog.Logger) (*Sidecar, error) {
 // Start registers the proxy, starts Envoy and returns when it is ready for the
 // app. When it fails, nothing is left behind; an *InvalidError is the user's
 // mistake, every other error may pass.
-func Start(ctx context.Context, spec Spec, emit Emit, log hclog.Logger) (*Sidecar, error) {
-	s, err := newSidecar(spec, emit, log)
+func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
+	s, err := newSidecar(spec, host)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.start(ctx); err != nil {
 		if undoErr := s.undo.run(context.WithoutCancel(ctx)); undoErr != nil {
-			log.Error("something is left behind of a sidecar that did not start", "proxy", s.proxyID(), "error", undoErr)
+			s.log.Error("something is left behind of a sidecar that did not start", "proxy", s.proxyID(), "error", undoErr)
 		}
 		s.consul.Close()
 		return nil, err
@@ -118,8 +128,8 @@ var ErrForgotten = errors.New("neither Envoy nor its run directory is there any 
 
 // Attach finds a sidecar again that an earlier life of this program started.
 // One whose Envoy has gone in the meantime is Exited at once.
-func Attach(ctx context.Context, spec Spec, state State, emit Emit, log hclog.Logger) (*Sidecar, error) {
-	s, err := newSidecar(spec, emit, log)
+func Attach(ctx context.Context, spec Spec, state State, host Host) (*Sidecar, error) {
+	s, err := newSidecar(spec, host)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +189,7 @@ func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
 
 // Destroy leaves nothing behind, whatever state the sidecar is in.
 func (s *Sidecar) Destroy(ctx context.Context) error {
-	s.Stop(syscall.SIGKILL, requestTimeout)
+	s.Stop(syscall.SIGKILL, consul.RequestTimeout)
 	err := s.undo.run(ctx)
 	s.consul.Close()
 	return err

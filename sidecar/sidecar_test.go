@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"nomad-driver-connect/consul"
+
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
@@ -44,12 +46,16 @@ func newBench(t *testing.T, temper string) *bench {
 		Parent:       &Parent{IDPrefix: "_nomad-task-a1-group-g-"},
 		Listener:     Port{Label: "mesh", Address: "127.0.0.1", Number: freePort(t)},
 		Meta:         map[string]string{"nomad-alloc-id": "a1"},
-		Consul:       ConsulConfig{Address: b.consul.URL},
+		Consul:       consul.Config{Address: b.consul.URL},
 		Envoy:        Envoy{Path: envoyNamed(t, temper), Concurrency: 1, LogLevel: "info"},
 		Run:          Run{Root: dir, Dir: filepath.Join(dir, "run"), Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr")},
 		ReadyTimeout: 10 * time.Second,
 	}
 	return b
+}
+
+func (b *bench) host() Host {
+	return Host{Agents: &consul.Agents{}, Emit: b.emit, Log: hclog.NewNullLogger()}
 }
 
 func (b *bench) emit(sentence string) {
@@ -72,7 +78,7 @@ func (b *bench) sawEvent(part string) func() bool {
 }
 
 func (b *bench) start() (*Sidecar, error) {
-	s, err := Start(b.t.Context(), b.spec, b.emit, hclog.NewNullLogger())
+	s, err := Start(b.t.Context(), b.spec, b.host())
 	if err == nil {
 		b.t.Cleanup(func() { _ = s.Destroy(context.Background()) })
 	}
@@ -182,7 +188,7 @@ func TestSidecar_recovered(t *testing.T) {
 	first, err := b.start()
 	must.NoError(t, err)
 
-	again, err := Attach(t.Context(), b.spec, first.State(), b.emit, hclog.NewNullLogger())
+	again, err := Attach(t.Context(), b.spec, first.State(), b.host())
 	must.NoError(t, err)
 	eventually(t, func() bool { return again.Status().Phase == Serving })
 	must.True(t, b.sawEvent("Found Envoy again")())
@@ -199,7 +205,7 @@ func TestSidecar_recoveredTooLate(t *testing.T) {
 	must.NoError(t, first.Signal(syscall.SIGKILL))
 	<-first.Done()
 
-	again, err := Attach(t.Context(), b.spec, state, b.emit, hclog.NewNullLogger())
+	again, err := Attach(t.Context(), b.spec, state, b.host())
 	must.NoError(t, err)
 	<-again.Done()
 	must.True(t, again.Status().Exit.Unobserved)
@@ -213,7 +219,7 @@ func TestSidecar_forgotten(t *testing.T) {
 	first, err := b.start()
 	must.NoError(t, err)
 	must.NoError(t, first.Destroy(t.Context()))
-	_, err = Attach(t.Context(), b.spec, first.State(), b.emit, hclog.NewNullLogger())
+	_, err = Attach(t.Context(), b.spec, first.State(), b.host())
 	must.ErrorIs(t, err, ErrForgotten)
 	b.clean()
 }
@@ -240,7 +246,7 @@ func TestStart_secondSidecar(t *testing.T) {
 	other.Meta = map[string]string{metaTask: "two"}
 	other.Listener.Number = freePort(t)
 	other.Run.Dir += "-two"
-	_, err = Start(t.Context(), other, b.emit, hclog.NewNullLogger())
+	_, err = Start(t.Context(), other, b.host())
 	must.EqError(t, err, `service: the task "one" of this group is the sidecar of "web" already`)
 	must.NotNil(t, b.consul.proxy(), must.Sprint("the first one keeps its registration"))
 }
@@ -270,7 +276,7 @@ func TestStart_fails(t *testing.T) {
 		{"service is another", wellBehaved, func(b *bench) { b.spec.Service = "wbe" }, `service: the group has no service "wbe"; it has: "web"`, true},
 		{"public port is taken", wellBehaved, taken, "(mesh) is already in use by another process", false},
 		{"run directory", wellBehaved, func(b *bench) { b.spec.Run.Dir = "/proc/connect" }, "make the run directory", false},
-		{"registration", wellBehaved, func(b *bench) { b.consul.fail("PUT /v1/agent/service/register") }, "register the sidecar", false},
+		{"registration", wellBehaved, func(b *bench) { b.consul.fail("PUT /v1/agent/service/register") }, "register _nomad-task", false},
 		{"inputs", wellBehaved, func(b *bench) { b.consul.fail("GET /v1/agent/service/_nomad") }, "read the registration", false},
 		{"bootstrap", wellBehaved, func(b *bench) { b.spec.Proxy.Config = map[string]any{"envoy_statsd_url": "udp://x"} }, "sidecar_service.proxy.config.envoy_statsd_url: is not supported", true},
 		{"log", wellBehaved, func(b *bench) { b.spec.Run.Stderr = "/nowhere/fifo" }, "open the task's log", false},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
 
@@ -37,7 +38,7 @@ type Spec struct {
 	// DisableTCPCheck leaves out Consul's TCP check of the public listener.
 	DisableTCPCheck bool
 
-	Consul ConsulConfig
+	Consul consul.Config
 	Envoy  Envoy
 	Run    Run
 

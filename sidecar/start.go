@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
 
@@ -70,10 +71,19 @@ func (s *Sidecar) survey(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() (err error) {
-		s.agent, err = s.consul.Info(ctx)
-		return err
+		s.agent, err = s.agents.Info(ctx, s.consul)
+		return addressError(err)
 	})
 	return group.Wait()
+}
+
+// addressError tells the user's mistake from trouble with the agent.
+func addressError(err error) error {
+	var address *consul.AddressError
+	if errors.As(err, &address) {
+		return Invalidf("consul.grpc_address", "%v", err)
+	}
+	return err
 }
 
 // findParent waits for the registration of the service that the proxy fronts.
@@ -170,6 +180,10 @@ func (s *Sidecar) register(ctx context.Context) error {
 	// A failed request may have been carried out all the same.
 	s.undo.push(s.withdraw)
 	if err := s.consul.Register(ctx, registration(s.spec, s.parent, process.Identity{}, false)); err != nil {
+		var rejected *consul.RejectedError
+		if errors.As(err, &rejected) {
+			return Invalidf("sidecar_service", "%v", err)
+		}
 		return err
 	}
 	s.emit(fmt.Sprintf("Registered %s in Consul, public listener %s", s.spec.Service+proxySuffix, s.spec.Listener))
@@ -178,7 +192,7 @@ func (s *Sidecar) register(ctx context.Context) error {
 
 // render gives the bootstrap as a file in memory; the caller closes it.
 func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
-	in, err := fetchInputs(ctx, s.consul, s.proxyID(), bootstrap.Inputs{
+	in, err := s.consul.Inputs(ctx, s.proxyID(), bootstrap.Inputs{
 		Agent: s.agent.XDS,
 		Admin: bootstrap.Admin{Socket: adminSocket},
 		Token: s.spec.Consul.Token,

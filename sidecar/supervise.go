@@ -115,7 +115,7 @@ func (s *Sidecar) crashed(ctx context.Context) {
 	defer cancel()
 	exit := s.proc.Exit()
 	sentence := "Envoy " + exit.String()
-	if err := s.consul.MarkCritical(ctx, s.proxyID(), sentence); err != nil {
+	if err := s.consul.MarkCritical(ctx, s.proxyID(), gateCheck(s.proxyID()), sentence); err != nil {
 		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
 	}
 	s.emit(sentence)

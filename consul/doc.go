@@ -1,0 +1,9 @@
+// Package consul is the Consul agent of this node: what is asked of it to
+// render bootstraps, and what it is told of sidecars. It knows neither
+// processes nor Nomad.
+//
+//	client.go   how the agent is reached; requests and their failures
+//	agent.go    what the agent says of itself, and where it serves xDS
+//	services.go registrations and their checks
+//	inputs.go   what a bootstrap is rendered from, in parallel requests
+package consul

@@ -1,0 +1,96 @@
+package consul
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"nomad-driver-connect/bootstrap"
+)
+
+// AddressError is a gRPC address that is none.
+type AddressError struct{ Address, Reason string }
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("%q is not the address of a gRPC endpoint (host:port, http(s)://host:port or unix://path): %s", e.Address, e.Reason)
+}
+
+// ParseGRPCAddress reads an address as CONSUL_GRPC_ADDR has it. Names are
+// resolved here, since the bootstrap's cluster is a static one.
+func ParseGRPCAddress(addr string) (bootstrap.Agent, error) {
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		if path == "" {
+			return bootstrap.Agent{}, &AddressError{addr, "the path is missing"}
+		}
+		return bootstrap.Agent{Socket: path}, nil
+	}
+	rest, isTLS := strings.CutPrefix(addr, "https://")
+	resolved, err := ResolveAddrPort(strings.TrimPrefix(rest, "http://"))
+	if err != nil {
+		return bootstrap.Agent{}, &AddressError{addr, err.Error()}
+	}
+	return bootstrap.Agent{AddrPort: resolved, TLS: isTLS}, nil
+}
+
+// ResolveAddrPort gives the address of "host:port", IPv4 before IPv6 as the
+// consul command has it.
+func ResolveAddrPort(hostPort string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is not a port between 0 and 65535", port)
+	}
+	if host == "" {
+		return netip.AddrPort{}, fmt.Errorf("the host of %q is missing", hostPort)
+	}
+	ip, err := net.ResolveIPAddr("ip", host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("resolve %q: %w", host, err)
+	}
+	addr, _ := netip.AddrFromSlice(ip.IP)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), nil
+}
+
+// ReadCA reads the certificates of a file, or of all files below a directory
+// in the order of their names; a file wins over a directory. None named is no
+// error, the bootstrap's rules decide.
+func ReadCA(file, dir string) (string, error) {
+	if file != "" {
+		return readPEM(file)
+	}
+	if dir == "" {
+		return "", nil
+	}
+	var all strings.Builder
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		pem, err := readPEM(path)
+		all.WriteString(pem)
+		return err
+	})
+	if err == nil && all.Len() == 0 {
+		err = fmt.Errorf("there is no file in %s", dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the CA certificates for Consul's gRPC endpoint: %w", err)
+	}
+	return all.String(), nil
+}
+
+func readPEM(file string) (string, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the CA certificate for Consul's gRPC endpoint: %w", err)
+	}
+	return string(pem), nil
+}

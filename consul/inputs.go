@@ -1,0 +1,64 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/errgroup"
+
+	"nomad-driver-connect/bootstrap"
+)
+
+// Inputs completes in with what Consul knows of a registered proxy: two
+// requests, at the same time.
+func (c *Client) Inputs(ctx context.Context, proxyID string, in bootstrap.Inputs) (bootstrap.Inputs, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		in.Proxy, err = c.Service(ctx, proxyID)
+		if err == nil && in.Proxy == nil {
+			err = fmt.Errorf("the registration %s is gone from Consul", proxyID)
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		in.AccessLogs, err = c.AccessLogs(ctx)
+		return err
+	})
+	err := group.Wait()
+	return in, err
+}
+
+// AccessLogs gives those of proxy-defaults. Like the CLI it takes every answer
+// but a success for "none": the entry may be absent or not ours to read.
+func (c *Client) AccessLogs(ctx context.Context) (*api.AccessLogsConfig, error) {
+	var entry api.ConfigEntry
+	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
+		entry, _, err = c.client.ConfigEntries().Get(api.ProxyDefaults, api.ProxyConfigGlobal, q)
+		return err
+	})
+	var status api.StatusError
+	if errors.As(err, &status) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.unreachable("read proxy-defaults", err)
+	}
+	if defaults, ok := entry.(*api.ProxyConfigEntry); ok {
+		return defaults.AccessLogs, nil
+	}
+	return nil, nil
+}
+
+// TokenUnknown tells whether Consul has ACLs and does not know the token. It
+// is a hint: trouble with asking is a no.
+func (c *Client) TokenUnknown(ctx context.Context) bool {
+	err := c.ask(ctx, func(q *api.QueryOptions) error {
+		_, _, err := c.client.ACL().TokenReadSelf(q)
+		return err
+	})
+	var status api.StatusError
+	return errors.As(err, &status) && strings.Contains(status.Body, aclNotFound)
+}

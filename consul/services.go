@@ -1,0 +1,144 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// RejectedError is Consul's word that a registration is not acceptable: the
+// same one will not be accepted later either.
+type RejectedError struct{ Reason string }
+
+func (e *RejectedError) Error() string { return "Consul does not accept it: " + e.Reason }
+
+// GroupServices lists the services registered under IDs that begin with
+// prefix, without the proxies among them.
+func (c *Client) GroupServices(ctx context.Context, prefix string) ([]*api.AgentService, error) {
+	return c.list(ctx, "list the services of the group",
+		fmt.Sprintf("ID matches %q and Kind != %q", "^"+regexp.QuoteMeta(prefix), api.ServiceKindConnectProxy))
+}
+
+// SidecarsFor lists the proxies of a service instance. Like the consul
+// command it takes IDs that differ only in case for the same.
+func (c *Client) SidecarsFor(ctx context.Context, serviceID string) ([]*api.AgentService, error) {
+	proxies, err := c.list(ctx, "look for the sidecar of "+serviceID, fmt.Sprintf("Kind == %q", api.ServiceKindConnectProxy))
+	return slices.DeleteFunc(proxies, func(svc *api.AgentService) bool {
+		return svc.Proxy == nil || !strings.EqualFold(svc.Proxy.DestinationServiceID, serviceID)
+	}), err
+}
+
+// Gateways lists the gateways of a kind.
+func (c *Client) Gateways(ctx context.Context, kind api.ServiceKind) ([]*api.AgentService, error) {
+	return c.list(ctx, "look for a "+string(kind), fmt.Sprintf("Kind == %q", kind))
+}
+
+// list gives the agent's services in the order of their IDs.
+func (c *Client) list(ctx context.Context, doing, filter string) ([]*api.AgentService, error) {
+	var found map[string]*api.AgentService
+	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
+		found, err = c.client.Agent().ServicesWithFilterOpts(filter, q)
+		return err
+	})
+	if err != nil {
+		return nil, c.unreachable(doing, err)
+	}
+	list := make([]*api.AgentService, 0, len(found))
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		list = append(list, found[id])
+	}
+	return list, nil
+}
+
+// Service gives one registration; nil and no error when there is none.
+func (c *Client) Service(ctx context.Context, id string) (*api.AgentService, error) {
+	var svc *api.AgentService
+	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
+		svc, _, err = c.client.Agent().Service(id, q)
+		return err
+	})
+	if isStatus(err, http.StatusNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.unreachable("read the registration "+id, err)
+	}
+	return svc, nil
+}
+
+// CatalogService gives a registration of any node, from the catalog and with
+// the central configuration merged in; nil and no error when there is none.
+func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.AgentService, error) {
+	var found *api.CatalogNodeServiceList
+	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
+		q.Filter, q.MergeCentralConfig = fmt.Sprintf("ID == %q", id), true
+		found, _, err = c.client.Catalog().NodeServiceList(node, q)
+		return err
+	})
+	if err != nil {
+		return nil, c.unreachable(fmt.Sprintf("read the registration %s of node %s", id, node), err)
+	}
+	if found == nil || len(found.Services) == 0 {
+		return nil, nil
+	}
+	svc := found.Services[0]
+	if found.Node != nil {
+		svc.Datacenter = found.Node.Datacenter
+	}
+	return svc, nil
+}
+
+// Register tells the agent of a service; checks that are not named go.
+func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration) error {
+	err := c.ask(ctx, func(q *api.QueryOptions) error {
+		return c.client.Agent().ServiceRegisterOpts(reg, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(q.Context()))
+	})
+	var status api.StatusError
+	if errors.As(err, &status) && status.Code == http.StatusBadRequest {
+		return &RejectedError{Reason: strings.TrimSpace(status.Body)}
+	}
+	if err != nil {
+		return c.unreachable("register "+reg.ID, err)
+	}
+	return nil
+}
+
+// Deregister is content when there is nothing to remove.
+func (c *Client) Deregister(ctx context.Context, id string) error {
+	err := c.ask(ctx, func(q *api.QueryOptions) error {
+		err := c.client.Agent().ServiceDeregisterOpts(id, q)
+		if isStatus(err, http.StatusForbidden) && c.cfg.AgentToken != "" { // the task's token may be gone by now
+			q.Token = c.cfg.AgentToken
+			err = c.client.Agent().ServiceDeregisterOpts(id, q)
+		}
+		return err
+	})
+	if err != nil && !isStatus(err, http.StatusNotFound) {
+		return c.unreachable("deregister "+id, err)
+	}
+	return nil
+}
+
+// MarkCritical adds a TTL check to a registered service, or takes the one that
+// is there, and makes it critical at once with a reason.
+func (c *Client) MarkCritical(ctx context.Context, serviceID string, check *api.AgentServiceCheck, reason string) error {
+	registration := &api.AgentCheckRegistration{ID: check.CheckID, Name: check.Name, ServiceID: serviceID, AgentServiceCheck: *check}
+	registration.CheckID = ""
+	err := c.ask(ctx, func(q *api.QueryOptions) error {
+		if err := c.client.Agent().CheckRegisterOpts(registration, q); err != nil {
+			return err
+		}
+		return c.client.Agent().UpdateTTLOpts(registration.ID, reason, api.HealthCritical, q)
+	})
+	if err != nil {
+		return c.unreachable("mark "+serviceID+" critical", err)
+	}
+	return nil
+}
