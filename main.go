@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/nomad/plugins"
 	"github.com/hashicorp/nomad/plugins/base"
 
+	"nomad-driver-connect/command"
 	"nomad-driver-connect/driver"
 )
 
@@ -23,5 +24,5 @@ func main() {
 		plugins.ServeCtx(func(ctx context.Context, log hclog.Logger) any { return driver.New(ctx, log) })
 		return
 	}
-	os.Exit(runCommand(os.Args[1:]))
+	os.Exit(command.Run(os.Args[1:], driver.Version, os.Stdout, os.Stderr))
 }

@@ -1,7 +1,7 @@
 package bootstrap
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +11,7 @@ import (
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	"github.com/hashicorp/consul/api"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -18,11 +19,11 @@ import (
 // Names and default format are those that Consul's xDS server gives its
 // listeners (agent/xds/accesslogs), so that all logs of a proxy read alike.
 const (
-	consulAccessLog  = "Consul Listener Filter Log"
-	discardAccessLog = "envoy.access_loggers.file"
+	consulAccessLog = "Consul Listener Filter Log"
+	fileAccessLog   = "envoy.access_loggers.file"
 )
 
-var defaultAccessLogFormat = map[string]any{
+var defaultAccessLogFormat = map[string]string{
 	"authority":                         "%REQ(:AUTHORITY)%",
 	"bytes_received":                    "%BYTES_RECEIVED%",
 	"bytes_sent":                        "%BYTES_SENT%",
@@ -50,9 +51,9 @@ var defaultAccessLogFormat = map[string]any{
 }
 
 // adminAccessLog is where Envoy writes requests to its admin API: where
-// proxy-defaults sends access logs, else nowhere.
-func adminAccessLog(logs *api.AccessLogsConfig) ([]*accesslogv3.AccessLog, error) {
-	name, sink := discardAccessLog, proto.Message(&filev3.FileAccessLog{Path: "/dev/null"})
+// proxy-defaults sends access logs, else to the path.
+func adminAccessLog(logs *api.AccessLogsConfig, path string) ([]*accesslogv3.AccessLog, error) {
+	name, sink := fileAccessLog, proto.Message(&filev3.FileAccessLog{Path: cmp.Or(path, discard)})
 	if logs != nil && logs.Enabled {
 		name = consulAccessLog
 		var err error
@@ -106,16 +107,13 @@ func accessLogFormat(logs *api.AccessLogsConfig) (*corev3.SubstitutionFormatStri
 			},
 		}, nil
 	}
-	fields := defaultAccessLogFormat
-	if logs.JSONFormat != "" {
-		fields = nil
-		if err := json.Unmarshal([]byte(logs.JSONFormat), &fields); err != nil {
-			return nil, fmt.Errorf("JSONFormat: a JSON object is expected: %w", err)
+	format := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+	if logs.JSONFormat == "" {
+		for field, value := range defaultAccessLogFormat {
+			format.Fields[field] = structpb.NewStringValue(value)
 		}
-	}
-	format, err := structpb.NewStruct(fields)
-	if err != nil {
-		return nil, fmt.Errorf("JSONFormat: %w", err)
+	} else if err := protojson.Unmarshal([]byte(logs.JSONFormat), format); err != nil {
+		return nil, fmt.Errorf("JSONFormat: a JSON object is expected: %s", withoutPosition(err))
 	}
 	return &corev3.SubstitutionFormatString{
 		Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: format},

@@ -1,11 +1,18 @@
 package bootstrap
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -21,48 +28,178 @@ func Render(in Inputs) (*bootstrapv3.Bootstrap, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	cfg, err := parseProxyConfig(in.Proxy.Proxy.Config)
+	var cfg proxyConfig
+	if !in.NoCentralConfig {
+		var err error
+		if cfg, err = parseProxyConfig(in.Proxy.Proxy.Config); err != nil {
+			return nil, err
+		}
+	}
+	b, err := build(in, cfg)
 	if err != nil {
 		return nil, err
 	}
-	accessLog, err := adminAccessLog(in.AccessLogs)
-	if err != nil {
-		return nil, err
+	if cfg.template != "" {
+		if b, err = fromTemplate(in, cfg, b); err != nil {
+			return nil, underKey(keyTemplate, err)
+		}
 	}
-	agent, err := localAgent(in.Agent)
-	if err != nil {
-		return nil, err
-	}
-
-	b := &bootstrapv3.Bootstrap{
-		Admin:            &bootstrapv3.Admin{Address: in.Admin.address(), AccessLog: accessLog},
-		Node:             in.node(),
-		LayeredRuntime:   layeredRuntime(),
-		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{},
-		DynamicResources: dynamicResources(in.Token),
-		StatsConfig:      statsConfig(in, cfg),
-	}
-	b.StaticResources.Clusters = append(b.StaticResources.Clusters, agent)
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("the bootstrap of %q breaks Envoy's rules: %w", in.Proxy.ID, err)
 	}
 	return b, nil
 }
 
-// Marshal gives the JSON that Envoy reads with --config-path.
-func Marshal(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+// build puts the parts together.
+func build(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap, error) {
+	b := &bootstrapv3.Bootstrap{
+		Admin:            &bootstrapv3.Admin{Address: in.Admin.address()},
+		Node:             in.node(),
+		LayeredRuntime:   layeredRuntime(),
+		DynamicResources: dynamicResources(in.Token),
+	}
+	var err error
+	if b.Admin.AccessLog, err = adminAccessLog(in.AccessLogs, in.AdminAccessLogPath); err != nil {
+		return nil, err
+	}
+	if b.StaticResources, err = staticResources(in, cfg); err != nil {
+		return nil, err
+	}
+	if b.StatsConfig, err = statsConfig(in, cfg); err != nil {
+		return nil, err
+	}
+	if err := addStatsSinks(b, in, cfg); err != nil {
+		return nil, err
+	}
+	if cfg.tracing != "" {
+		b.Tracing = &tracev3.Tracing{}
+		if err := readObject(cfg.tracing, b.Tracing); err != nil {
+			return nil, underKey(keyTracing, err)
+		}
+	}
+	return b, nil
+}
+
+// addStatsSinks adds the telemetry collector after all other sinks, which
+// flushes seldom when it is the only one.
+func addStatsSinks(b *bootstrapv3.Bootstrap, in Inputs, cfg proxyConfig) (err error) {
+	if b.StatsSinks, err = statsSinks(in, cfg); err != nil {
+		return err
+	}
+	if cfg.flushInterval != "" {
+		if b.StatsFlushInterval, err = flushInterval(cfg.flushInterval); err != nil {
+			return underKey(keyFlushInterval, err)
+		}
+	}
+	if cfg.collectorDir == "" {
+		return nil
+	}
+	if len(b.StatsSinks) == 0 && b.StatsFlushInterval == nil {
+		b.StatsFlushInterval = durationpb.New(time.Minute)
+	}
+	sink, cluster, err := collector(in, cfg.collectorDir)
+	if err != nil {
+		return underKey(keyCollectorDir, err)
+	}
+	b.StatsSinks = append(b.StatsSinks, sink)
+	b.StaticResources.Clusters = withCluster(b.StaticResources.Clusters, cluster)
+	return nil
+}
+
+// Envoy's bounds of the interval.
+const minFlush, maxFlush = time.Millisecond, 5 * time.Minute
+
+func flushInterval(text string) (*durationpb.Duration, error) {
+	var d durationpb.Duration
+	quoted, err := json.Marshal(text)
+	if err == nil {
+		err = protojson.Unmarshal(quoted, &d)
+	}
+	if err != nil || d.AsDuration() < minFlush || d.AsDuration() >= maxFlush {
+		return nil, fmt.Errorf("%q is not an interval that Envoy takes: seconds such as \"5s\" or \"0.5s\", from 0.001s and below 300s", text)
+	}
+	return &d, nil
+}
+
+// staticResources begins with the cluster of the Consul agent, then has the
+// user's, then those that this package adds.
+func staticResources(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap_StaticResources, error) {
+	agent, err := localAgent(in.Agent)
+	if err != nil {
+		return nil, err
+	}
+	r := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{agent}}
+	if cfg.extraClusters != "" {
+		extra, err := readList(cfg.extraClusters, func() *clusterv3.Cluster { return &clusterv3.Cluster{} })
+		if err != nil {
+			return nil, underKey(keyExtraClusters, err)
+		}
+		r.Clusters = append(r.Clusters, extra...)
+		if err := distinct(r.Clusters); err != nil {
+			return nil, underKey(keyExtraClusters, err)
+		}
+	}
+	if cfg.extraListeners != "" {
+		if r.Listeners, err = readList(cfg.extraListeners, func() *listenerv3.Listener { return &listenerv3.Listener{} }); err != nil {
+			return nil, underKey(keyExtraListeners, err)
+		}
+	}
+	exposed, err := exposures(in, cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range exposed {
+		listener, err := e.listener(in.Prometheus)
+		if err != nil {
+			return nil, err
+		}
+		r.Clusters = withCluster(r.Clusters, e.cluster)
+		r.Listeners = append(r.Listeners, listener)
+	}
+	if len(exposed) > 0 && in.Prometheus.tls() {
+		r.Secrets = in.Prometheus.secrets()
+	}
+	return r, distinct(r.Listeners)
+}
+
+// distinct refuses two resources of one name, as Envoy does.
+func distinct[R interface{ GetName() string }](resources []R) error {
+	seen := map[string]bool{}
+	for _, r := range resources {
+		if name := r.GetName(); name != "" && seen[name] {
+			return fmt.Errorf("there are two of the name %q", name)
+		}
+		seen[r.GetName()] = true
+	}
+	return nil
+}
+
+// Marshal gives the JSON that Envoy reads with --config-path; equal messages
+// give equal bytes.
+func Marshal(b *bootstrapv3.Bootstrap) ([]byte, error) { return marshal(b) }
+
+func marshal(m proto.Message) ([]byte, error) {
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(text, []byte(opaqueKey)) {
+		return reveal(text)
+	}
+	var out bytes.Buffer // protojson varies its spaces
+	err = json.Compact(&out, text)
+	return out.Bytes(), err
 }
 
 func (in Inputs) node() *corev3.Node {
-	return &corev3.Node{
-		Id:      in.Proxy.ID,
-		Cluster: in.cluster(),
-		Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"namespace": structpb.NewStringValue(in.namespace()),
-			"partition": structpb.NewStringValue(in.partition()),
-		}},
+	metadata := map[string]*structpb.Value{
+		"namespace": structpb.NewStringValue(in.namespace()),
+		"partition": structpb.NewStringValue(in.partition()),
 	}
+	if in.NodeName != "" {
+		metadata["node_name"] = structpb.NewStringValue(in.NodeName)
+	}
+	return &corev3.Node{Id: in.Proxy.ID, Cluster: in.cluster(), Metadata: &structpb.Struct{Fields: metadata}}
 }
 
 func (a Admin) address() *corev3.Address {

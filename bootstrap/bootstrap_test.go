@@ -6,12 +6,12 @@ import (
 	"flag"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -28,29 +28,30 @@ func inputs() Inputs {
 	}
 }
 
-// Golden files hold what the consul command prints for the same inputs (the
-// end-to-end tests compare the two), as Envoy reads it.
+// What the consul command can say is compared with it case by case (package
+// parity); these are the inputs that only a sidecar of the driver or Consul
+// Enterprise has.
 func TestRender_golden(t *testing.T) {
-	ca := string(readFile(t, "testdata/ca.pem"))
 	for _, tc := range []struct {
 		name   string
 		change func(*Inputs)
 	}{
-		{"defaults", func(*Inputs) {}},
-		{"token", func(in *Inputs) { in.Token = "c9a52720" }},
-		{"agent-tls", func(in *Inputs) { in.Agent.TLS, in.Agent.CAPEM = true, ca }},
-		{"agent-socket", func(in *Inputs) { in.Agent = Agent{Socket: "alloc/tmp/consul_grpc.sock"} }},
-		{"admin-socket", func(in *Inputs) { in.Admin = Admin{Socket: "admin.sock"} }},
+		{"admin-socket", func(in *Inputs) {
+			in.Admin = Admin{Socket: "admin.sock"}
+			in.Prometheus.BackendPort = 20100
+			in.Proxy.Proxy.Config = map[string]any{keyPrometheusBind: "0.0.0.0:20200", keyStatsBind: "127.0.0.1:20201"}
+		}},
+		{"admin-socket-template", func(in *Inputs) {
+			in.Admin = Admin{Socket: "admin.sock"}
+			in.Proxy.Proxy.Config = map[string]any{keyTemplate: `{
+				"admin": {"address": {"socket_address": {"address": "{{ .AdminBindAddress }}", "port_value": {{ .AdminBindPort }}}}},
+				"static_resources": {"clusters": {"name": "{{ .ProxyCluster }}"}}}`}
+		}},
 		{"namespace", func(in *Inputs) { in.Proxy.Namespace, in.Proxy.Partition = "team", "eu" }},
-		{"stats-tags", func(in *Inputs) {
-			in.Proxy.Proxy.Config = map[string]any{"Envoy_Stats_Tags": []any{"Nomad.Job=shop", "flag", "local_cluster=mine", 7.0, true}, "protocol": "http"}
-		}},
-		{"access-logs", func(in *Inputs) { in.AccessLogs = &api.AccessLogsConfig{Enabled: true} }},
-		{"access-logs-stderr-json", func(in *Inputs) {
-			in.AccessLogs = &api.AccessLogsConfig{Enabled: true, Type: api.StdErrLogSinkType, JSONFormat: `{"a":"%PROTOCOL%","n":1}`, TextFormat: "unused"}
-		}},
-		{"access-logs-file-text", func(in *Inputs) {
-			in.AccessLogs = &api.AccessLogsConfig{Enabled: true, Type: api.FileLogSinkType, Path: "/var/log/envoy", TextFormat: "%PROTOCOL%"}
+		{"namespace-of-flags", func(in *Inputs) { in.Namespace, in.Partition = "team", "eu" }},
+		{"opaque", func(in *Inputs) {
+			in.Proxy.Proxy.Config = map[string]any{keyExtraClusters: `{"name": "one", "transportSocket": {"name": "x", "typed_config": {
+				"@type": "type.googleapis.com/new.to.Envoy", "anything": [1, {"@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig"}, null], "value": 12345678}}}`}
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -75,8 +76,8 @@ func golden(t *testing.T, name string, got *bootstrapv3.Bootstrap) {
 		writeFile(t, file, append(pretty.Bytes(), '\n'))
 	}
 	var want, back bootstrapv3.Bootstrap
-	must.NoError(t, protojson.Unmarshal(readFile(t, file), &want))
-	must.NoError(t, protojson.Unmarshal(raw, &back))
+	must.NoError(t, readObject(string(readFile(t, file)), &want))
+	must.NoError(t, readObject(string(raw), &back))
 	must.True(t, proto.Equal(&want, got), must.Sprintf("%s differs; what was rendered:\n%s", file, raw))
 	must.True(t, proto.Equal(&back, got), must.Sprint("the JSON is not the message"))
 }
@@ -95,8 +96,13 @@ func TestRender_errors(t *testing.T) {
 		{"log type", func(in *Inputs) { in.AccessLogs = &api.AccessLogsConfig{Enabled: true, Type: "syslog"} }, `proxy-defaults AccessLogs: Type: "syslog" is unknown; it is one of stdout, stderr, file`},
 		{"log format", func(in *Inputs) { in.AccessLogs = &api.AccessLogsConfig{Enabled: true, JSONFormat: "[1]"} }, "proxy-defaults AccessLogs: JSONFormat: a JSON object is expected"},
 		{"log file", func(in *Inputs) { in.AccessLogs = &api.AccessLogsConfig{Enabled: true, Type: api.FileLogSinkType} }, "proxy-defaults AccessLogs: Path: is missing"},
-		{"tags", func(in *Inputs) { in.Proxy.Proxy.Config = map[string]any{"envoy_stats_tags": []any{map[string]any{}}} }, `proxy config key "envoy_stats_tags": item 0: a string is expected`},
-		{"key of a later version", func(in *Inputs) { in.Proxy.Proxy.Config = map[string]any{"envoy_tracing_json": "{}"} }, `proxy config key "envoy_tracing_json": is not supported by this version`},
+		{"text", func(in *Inputs) { in.Proxy.Datacenter = "dc\xff" }, "the datacenter: it is not UTF-8"},
+		{"deep", func(in *Inputs) {
+			in.Proxy.Proxy.Config = map[string]any{keyTracing: strings.Repeat(`{"http":`, 101) + strings.Repeat("}", 101)}
+		}, `proxy config key "envoy_tracing_json": line 1, column 809: nested more than 100 levels deep`},
+		{"vast template", func(in *Inputs) {
+			in.Proxy.Proxy.Config = map[string]any{keyTemplate: `{{define "a"}}{{printf "%99999d" 1}}{{end}}` + strings.Repeat(`{{template "a"}}`, 99)}
+		}, `it renders more than 4 MiB`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := inputs()

@@ -22,31 +22,15 @@ const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOpti
 
 // localAgent is the cluster through which Envoy reaches the Consul agent.
 func localAgent(a Agent) (*clusterv3.Cluster, error) {
-	http2, err := anyOf(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
-				},
-			},
-		},
-	})
+	c, err := staticCluster(localAgentName, a.address(), http2())
 	if err != nil {
 		return nil, err
 	}
-	c := &clusterv3.Cluster{
-		Name:                          localAgentName,
-		ConnectTimeout:                durationpb.New(time.Second),
-		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpProtocolOptions: http2},
-		LoadAssignment:                loadAssignment(localAgentName, a.address()),
-	}
+	c.ConnectTimeout = durationpb.New(time.Second)
 	if a.TLS {
-		if c.TransportSocket, err = upstreamTLS(a.CAPEM); err != nil {
-			return nil, err
-		}
+		c.TransportSocket, err = upstreamTLS(a.CAPEM)
 	}
-	return c, nil
+	return c, err
 }
 
 func (a Agent) address() *corev3.Address {
@@ -56,8 +40,44 @@ func (a Agent) address() *corev3.Address {
 	return socketAddress(a.AddrPort)
 }
 
+// httpCluster leads to a program of this machine that speaks HTTP/1.1.
+func httpCluster(name string, addr *corev3.Address) (*clusterv3.Cluster, error) {
+	c, err := staticCluster(name, addr, &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+			HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
+		},
+	})
+	if err == nil {
+		c.ConnectTimeout = durationpb.New(5 * time.Second)
+	}
+	return c, err
+}
+
+func http2() *httpv3.HttpProtocolOptions_ExplicitHttpConfig {
+	return &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+			Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+		},
+	}
+}
+
+func staticCluster(name string, addr *corev3.Address, protocol *httpv3.HttpProtocolOptions_ExplicitHttpConfig) (*clusterv3.Cluster, error) {
+	options, err := anyOf(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: protocol},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &clusterv3.Cluster{
+		Name:                          name,
+		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpProtocolOptions: options},
+		LoadAssignment:                loadAssignment(name, addr),
+	}, nil
+}
+
 func upstreamTLS(caPEM string) (*corev3.TransportSocket, error) {
-	tls, err := anyOf(&tlsv3.UpstreamTlsContext{
+	return transportTLS(&tlsv3.UpstreamTlsContext{
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{
 				ValidationContext: &tlsv3.CertificateValidationContext{
@@ -66,6 +86,10 @@ func upstreamTLS(caPEM string) (*corev3.TransportSocket, error) {
 			},
 		},
 	})
+}
+
+func transportTLS(context proto.Message) (*corev3.TransportSocket, error) {
+	tls, err := anyOf(context)
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +123,16 @@ func pipe(path string, mode uint32) *corev3.Address {
 	return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path, Mode: mode}}}
 }
 
-// anyOf packs a message deterministically, so that equal inputs render equal bytes.
+// anyOf packs a message that keeps Envoy's rules, deterministically, so that
+// equal inputs render equal bytes.
 func anyOf(m proto.Message) (*anypb.Any, error) {
 	a := &anypb.Any{}
-	if err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}); err != nil {
-		return nil, fmt.Errorf("pack %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+	err := validate(m)
+	if err == nil {
+		err = anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.ProtoReflect().Descriptor().FullName(), err)
 	}
 	return a, nil
 }

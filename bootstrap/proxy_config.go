@@ -5,101 +5,161 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
 )
 
 // proxyConfig is what Proxy.Config says to the bootstrap. All its other keys
 // (bind_address, protocol, local_connect_timeout_ms …) are for Consul's xDS
 // server, which reads them itself.
 type proxyConfig struct {
-	statsTags []string // envoy_stats_tags: "name=value"
+	statsTags      []string // "name=value"
+	statsdURL      string   // "udp://ip:port", "unix:///path" or "$VARIABLE"
+	dogstatsdURL   string
+	collectorDir   string
+	prometheusBind string // "ip:port"
+	statsBind      string // "ip:port"
+	flushInterval  string // "5s"
+
+	// Envoy's own JSON.
+	template       string // a Go template of the whole
+	extraClusters  string
+	extraListeners string
+	extraSinks     string
+	statsConfig    string
+	tracing        string
+}
+
+// The keys, as Consul's documentation has them.
+const (
+	keyStatsTags      = "envoy_stats_tags"
+	keyStatsdURL      = "envoy_statsd_url"
+	keyDogstatsdURL   = "envoy_dogstatsd_url"
+	keyCollectorDir   = "envoy_telemetry_collector_bind_socket_dir"
+	keyPrometheusBind = "envoy_prometheus_bind_addr"
+	keyStatsBind      = "envoy_stats_bind_addr"
+	keyFlushInterval  = "envoy_stats_flush_interval"
+	keyTemplate       = "envoy_bootstrap_json_tpl"
+	keyExtraClusters  = "envoy_extra_static_clusters_json"
+	keyExtraListeners = "envoy_extra_static_listeners_json"
+	keyExtraSinks     = "envoy_extra_stats_sinks_json"
+	keyStatsConfig    = "envoy_stats_config_json"
+	keyTracing        = "envoy_tracing_json"
+)
+
+// keyReady sets the readiness listener in the consul command, by an accident
+// of its decoder.
+const keyReady = "-"
+
+// targets says where the value of each key goes.
+func (c *proxyConfig) targets() map[string]any {
+	return map[string]any{
+		keyStatsTags:      &c.statsTags,
+		keyStatsdURL:      &c.statsdURL,
+		keyDogstatsdURL:   &c.dogstatsdURL,
+		keyCollectorDir:   &c.collectorDir,
+		keyPrometheusBind: &c.prometheusBind,
+		keyStatsBind:      &c.statsBind,
+		keyFlushInterval:  &c.flushInterval,
+		keyTemplate:       &c.template,
+		keyExtraClusters:  &c.extraClusters,
+		keyExtraListeners: &c.extraListeners,
+		keyExtraSinks:     &c.extraSinks,
+		keyStatsConfig:    &c.statsConfig,
+		keyTracing:        &c.tracing,
+	}
 }
 
 // KeyError is a value of Proxy.Config that no bootstrap can be made of.
 type KeyError struct {
-	Key string // as it is written there
+	Key string // as Consul's documentation has it
 	Err error
 }
 
 func (e *KeyError) Error() string { return fmt.Sprintf("proxy config key %q: %v", e.Key, e.Err) }
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// bootstrapKeys are the keys of Proxy.Config that the CLI reads, lower case;
-// those that are false are not rendered by this version.
-var bootstrapKeys = map[string]bool{
-	"envoy_stats_tags":                          true,
-	"envoy_bootstrap_json_tpl":                  false,
-	"envoy_dogstatsd_url":                       false,
-	"envoy_extra_static_clusters_json":          false,
-	"envoy_extra_static_listeners_json":         false,
-	"envoy_extra_stats_sinks_json":              false,
-	"envoy_prometheus_bind_addr":                false,
-	"envoy_stats_bind_addr":                     false,
-	"envoy_stats_config_json":                   false,
-	"envoy_stats_flush_interval":                false,
-	"envoy_statsd_url":                          false,
-	"envoy_telemetry_collector_bind_socket_dir": false,
-	"envoy_tracing_json":                        false,
+// underKey gives an error the name of the key that caused it.
+func underKey(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &KeyError{Key: key, Err: err}
 }
 
-// parseProxyConfig reads the bootstrap's keys. They match without regard to
-// case, scalars become lists of one, as the CLI has it. A key that this
-// version does not render is an error: leaving it out silently would give a
-// proxy that is not the one asked for.
+// parseProxyConfig reads the bootstrap's keys the way the consul command does:
+// regardless of case, numbers and booleans as text, one string as a list of
+// one, null as absent.
 func parseProxyConfig(config map[string]any) (proxyConfig, error) {
 	var out proxyConfig
-	for _, key := range slices.Sorted(maps.Keys(config)) {
-		rendered, known := bootstrapKeys[strings.ToLower(key)]
-		if !known || config[key] == nil {
-			continue
-		}
-		if !rendered {
-			return out, &KeyError{Key: key, Err: errors.New("is not supported by this version of the driver; remove it from the job or the config entry it comes from")}
-		}
-		tags, err := stringList(config[key])
+	targets := out.targets()
+	for _, key := range slices.Sorted(maps.Keys(targets)) {
+		value, err := lookUp(config, key)
 		if err != nil {
-			return out, &KeyError{Key: key, Err: err}
+			return out, err
 		}
-		out.statsTags = tags
+		if err := mapstructure.WeakDecode(value, targets[key]); err != nil {
+			want := "a string is expected"
+			if key == keyStatsTags {
+				want = "a list of strings is expected"
+			}
+			return out, underKey(key, fmt.Errorf("%s, got %s", want, describe(value)))
+		}
+		if text, ok := targets[key].(*string); ok && !envoyJSON[key] {
+			if err := clean(*text); err != nil {
+				return out, underKey(key, err)
+			}
+		}
+	}
+	for _, tag := range out.statsTags {
+		if err := clean(tag); err != nil {
+			return out, underKey(keyStatsTags, err)
+		}
+	}
+	if config[keyReady] != nil {
+		return out, underKey(keyReady, errors.New("it means nothing here; the readiness listener is set with -envoy-ready-bind-address and -envoy-ready-bind-port"))
 	}
 	return out, nil
 }
 
-func stringList(v any) ([]string, error) {
-	list, ok := v.([]any)
-	if !ok {
-		if strs, ok := v.([]string); ok {
-			return strs, nil
-		}
-		list = []any{v}
-	}
-	out := make([]string, 0, len(list))
-	for i, item := range list {
-		s, err := scalar(item)
-		if err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
-		}
-		out = append(out, s)
-	}
-	return out, nil
+// envoyJSON are the keys whose text is JSON.
+var envoyJSON = map[string]bool{
+	keyTemplate: true, keyExtraClusters: true, keyExtraListeners: true, keyExtraSinks: true, keyStatsConfig: true, keyTracing: true,
 }
 
-func scalar(v any) (string, error) {
+// lookUp gives the value of a key as it is spelled here, else in any case.
+func lookUp(config map[string]any, key string) (any, error) {
+	if value, ok := config[key]; ok {
+		return value, nil
+	}
+	var spelled []string
+	for _, other := range slices.Sorted(maps.Keys(config)) {
+		if strings.EqualFold(other, key) {
+			spelled = append(spelled, other)
+		}
+	}
+	switch len(spelled) {
+	case 0:
+		return nil, nil
+	case 1:
+		return config[spelled[0]], nil
+	}
+	return nil, underKey(key, fmt.Errorf("it is given %d times: %s", len(spelled), quoteList(spelled)))
+}
+
+// describe says what kind of JSON a value came from.
+func describe(v any) string {
 	switch v := v.(type) {
-	case string:
-		return v, nil
-	case bool:
-		if v {
-			return "1", nil
+	case map[string]any:
+		return "an object"
+	case []any:
+		for _, item := range v {
+			if _, ok := item.(map[string]any); ok {
+				return "a list with an object in it"
+			}
 		}
-		return "0", nil
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), nil
-	case int:
-		return strconv.Itoa(v), nil
-	case int64:
-		return strconv.FormatInt(v, 10), nil
+		return "a list"
 	}
-	return "", fmt.Errorf("a string is expected, got %T", v)
+	return fmt.Sprintf("%v", v)
 }

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"slices"
 	"strings"
 
 	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
@@ -44,15 +45,22 @@ var deprecatedStatTags = []statTag{
 	{"consul.full_target", `^cluster\.(((?:[^.]+~)?(?:[^.]+\.)?[^.]+\.[^.]+\.(?:[^.]+\.)?[^.]+\.[^.]+\.[^.]+)\.consul\.)`},
 }
 
-func statsConfig(in Inputs, cfg proxyConfig) *metricsv3.StatsConfig {
+// statsConfig says how stats get their tags: the user's word, or Consul's rules.
+func statsConfig(in Inputs, cfg proxyConfig) (*metricsv3.StatsConfig, error) {
+	if cfg.statsConfig != "" {
+		own := &metricsv3.StatsConfig{}
+		return own, underKey(keyStatsConfig, readObject(cfg.statsConfig, own))
+	}
 	tags, named := userTags(cfg.statsTags)
-	for _, list := range [][]statTag{statTags, deprecatedStatTags} {
-		for _, t := range list {
-			tags = append(tags, &metricsv3.TagSpecifier{
-				TagName:  t.name,
-				TagValue: &metricsv3.TagSpecifier_Regex{Regex: t.regex},
-			})
-		}
+	rules := statTags
+	if !in.OmitDeprecatedTags {
+		rules = slices.Concat(statTags, deprecatedStatTags)
+	}
+	for _, t := range rules {
+		tags = append(tags, &metricsv3.TagSpecifier{
+			TagName:  t.name,
+			TagValue: &metricsv3.TagSpecifier_Regex{Regex: t.regex},
+		})
 	}
 	for _, t := range []struct{ name, value string }{
 		{"local_cluster", in.cluster()},
@@ -65,7 +73,7 @@ func statsConfig(in Inputs, cfg proxyConfig) *metricsv3.StatsConfig {
 			tags = append(tags, fixedTag(t.name, t.value))
 		}
 	}
-	return &metricsv3.StatsConfig{StatsTags: tags, UseAllDefaultTags: wrapperspb.Bool(true)}
+	return &metricsv3.StatsConfig{StatsTags: tags, UseAllDefaultTags: wrapperspb.Bool(true)}, nil
 }
 
 // userTags reads "name=value" (a bare name has the value "1"). A user's fixed

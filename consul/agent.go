@@ -32,7 +32,7 @@ type Self struct {
 	}
 	DebugConfig struct {
 		ConnectEnabled bool
-		GRPCPort       int // up to Consul 1.13, which has no XDS
+		GRPCPort       *int // nil when the agent does not tell; up to Consul 1.13 there is nothing else
 	}
 	XDS struct {
 		Ports struct{ Plaintext, TLS int }

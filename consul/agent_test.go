@@ -21,7 +21,7 @@ func TestClient_xdsAddress(t *testing.T) {
 	}{
 		{"plain only", Config{}, 8502, -1, "http://127.0.0.1:8502", "", ""},
 		{"both, no CA", Config{}, 8502, 8503, "http://127.0.0.1:8502", "plain gRPC, as no CA certificate is configured for the TLS port 8503", ""},
-		{"both, with a CA", Config{GRPCCAFile: "../bootstrap/testdata/ca.pem"}, 8502, 8503, "https://127.0.0.1:8503", "", ""},
+		{"both, with a CA", Config{GRPCCAFile: "../e2e/parity/testdata/files/ca.pem"}, 8502, 8503, "https://127.0.0.1:8503", "", ""},
 		{"TLS only, no CA", Config{}, -1, 8503, "", "", "serves gRPC only with TLS (port 8503); set consul { grpc_ca_file = … }"},
 		{"off", Config{}, -1, -1, "", "", "has gRPC disabled"},
 		{"configured", Config{GRPCAddress: "127.0.0.9:1"}, 8502, -1, "http://127.0.0.9:1", "", ""},

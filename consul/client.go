@@ -79,6 +79,9 @@ func open(cfg Config, conf *api.Config) (*Client, error) {
 // Close gives back the connections that are idle.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
+// Address is the agent's, as it was given.
+func (c *Client) Address() string { return c.cfg.Address }
+
 // ask runs one request within RequestTimeout; it carries the client's token.
 func (c *Client) ask(ctx context.Context, request func(*api.QueryOptions) error) error {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
@@ -98,7 +101,7 @@ func (c *Client) unreachable(doing string, err error) error {
 		if c.cfg.Token != "" {
 			who = "the ACL token does not allow it"
 		}
-		return fmt.Errorf("%s: Consul at %s refuses: %s (%s); the task needs a token with service:write on the service and its sidecar", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)
+		return fmt.Errorf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)
 	}
 	return fmt.Errorf("%s: Consul at %s answers %d: %s", doing, c.cfg.Address, status.Code, strings.TrimSpace(status.Body))
 }

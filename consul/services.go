@@ -95,10 +95,10 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 	return svc, nil
 }
 
-// Register tells the agent of a service; checks that are not named go.
-func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration) error {
+// Register tells the agent of a service.
+func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, opts api.ServiceRegisterOpts) error {
 	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		return c.client.Agent().ServiceRegisterOpts(reg, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(q.Context()))
+		return c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(q.Context()))
 	})
 	var status api.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusBadRequest {

@@ -278,7 +278,7 @@ func TestStart_fails(t *testing.T) {
 		{"run directory", wellBehaved, func(b *bench) { b.spec.Run.Dir = "/proc/connect" }, "make the run directory", false},
 		{"registration", wellBehaved, func(b *bench) { b.consul.fail("PUT /v1/agent/service/register") }, "register _nomad-task", false},
 		{"inputs", wellBehaved, func(b *bench) { b.consul.fail("GET /v1/agent/service/_nomad") }, "read the registration", false},
-		{"bootstrap", wellBehaved, func(b *bench) { b.spec.Proxy.Config = map[string]any{"envoy_statsd_url": "udp://x"} }, "sidecar_service.proxy.config.envoy_statsd_url: is not supported", true},
+		{"bootstrap", wellBehaved, func(b *bench) { b.spec.Proxy.Config = map[string]any{"envoy_statsd_url": "udp://x"} }, `sidecar_service.proxy.config.envoy_statsd_url: "udp://x" is not an address`, true},
 		{"log", wellBehaved, func(b *bench) { b.spec.Run.Stderr = "/nowhere/fifo" }, "open the task's log", false},
 		{"envoy dies", dying, nil, "Envoy exited with status 3 before it was ready; it refuses the bootstrap: exit status 1: error initializing configuration", false},
 		{"no xDS", alone, nil, "Envoy is not ready after 400ms: Envoy has no xDS connection to the Consul agent at http://127.0.0.1:8502", false},

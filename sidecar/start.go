@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -179,7 +180,7 @@ func (s *Sidecar) register(ctx context.Context) error {
 	}
 	// A failed request may have been carried out all the same.
 	s.undo.push(s.withdraw)
-	if err := s.consul.Register(ctx, registration(s.spec, s.parent, process.Identity{}, false)); err != nil {
+	if err := s.tell(ctx, registration(s.spec, s.parent, process.Identity{}, false)); err != nil {
 		var rejected *consul.RejectedError
 		if errors.As(err, &rejected) {
 			return Invalidf("sidecar_service", "%v", err)
@@ -190,12 +191,18 @@ func (s *Sidecar) register(ctx context.Context) error {
 	return nil
 }
 
+// tell registers; checks that are not named go.
+func (s *Sidecar) tell(ctx context.Context, reg *api.AgentServiceRegistration) error {
+	return s.consul.Register(ctx, reg, api.ServiceRegisterOpts{ReplaceExistingChecks: true})
+}
+
 // render gives the bootstrap as a file in memory; the caller closes it.
 func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 	in, err := s.consul.Inputs(ctx, s.proxyID(), bootstrap.Inputs{
 		Agent: s.agent.XDS,
 		Admin: bootstrap.Admin{Socket: adminSocket},
 		Token: s.spec.Consul.Token,
+		Env:   environment(s.spec.Run.Env),
 	})
 	if err != nil {
 		return nil, err
@@ -219,11 +226,25 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 // renderError tells a key of the job's own proxy.config from one that came from
 // a config entry.
 func (s *Sidecar) renderError(err error) error {
-	var key *bootstrap.KeyError
-	if errors.As(err, &key) && s.spec.Proxy.Config[key.Key] != nil {
-		return Invalidf("sidecar_service.proxy.config."+key.Key, "%v", key.Err)
+	var wrong *bootstrap.KeyError
+	if errors.As(err, &wrong) {
+		for key := range s.spec.Proxy.Config {
+			if strings.EqualFold(key, wrong.Key) {
+				return Invalidf("sidecar_service.proxy.config."+key, "%v", wrong.Err)
+			}
+		}
 	}
 	return fmt.Errorf("render the bootstrap: %w", err)
+}
+
+// environment is a list of "NAME=value" as a map.
+func environment(list []string) map[string]string {
+	env := make(map[string]string, len(list))
+	for _, entry := range list {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	return env
 }
 
 func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
@@ -234,5 +255,5 @@ func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
 	s.proc, s.started = proc, time.Now()
 	s.undo.push(s.kill)
 	// From now on the registration says whose process it stands for.
-	return s.consul.Register(ctx, registration(s.spec, s.parent, proc.ID, false))
+	return s.tell(ctx, registration(s.spec, s.parent, proc.ID, false))
 }

@@ -96,7 +96,7 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 		s.log.Info("the sidecar was withdrawn from Consul before it served", "proxy", s.proxyID())
 		return nil
 	}
-	if err := s.consul.Register(ctx, registration(s.spec, s.parent, s.proc.ID, true)); err != nil {
+	if err := s.tell(ctx, registration(s.spec, s.parent, s.proc.ID, true)); err != nil {
 		return err
 	}
 	s.publish(Serving, process.Exit{})

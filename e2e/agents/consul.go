@@ -24,7 +24,9 @@ type ConsulOptions struct {
 	NoGRPC    bool
 	NoConnect bool
 	HTTPPort  int    // 0 for a free one
+	GRPCPort  int    // 0 for a free one
 	Token     string // turns ACLs on, nothing allowed by default; this one manages
+	Config    string // HCL that goes before the rest
 }
 
 const consulConfig = `
@@ -73,6 +75,9 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 	if opts.HTTPPort != 0 {
 		http = opts.HTTPPort
 	}
+	if opts.GRPCPort != 0 {
+		grpc = opts.GRPCPort
+	}
 	if opts.NoGRPC {
 		grpc = -1
 	}
@@ -80,16 +85,20 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 	if opts.Token != "" {
 		config += fmt.Sprintf(aclConfig, opts.Token, opts.Token)
 	}
-	file := filepath.Join(dir, "consul.hcl")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		return nil, err
+	args := []string{"agent"}
+	for i, content := range []string{config, opts.Config} { // what is read last holds
+		file := filepath.Join(dir, fmt.Sprintf("consul-%d.hcl", i))
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			return nil, err
+		}
+		args = append(args, "-config-file", file)
 	}
 	c := &Consul{
 		Agent: Agent{
 			Name: "consul",
 			Log:  filepath.Join(dir, "consul.log"),
 			path: filepath.Join(bin, "consul"),
-			args: []string{"agent", "-config-file", file},
+			args: args,
 			env:  os.Environ(),
 		},
 		HTTP: fmt.Sprintf("127.0.0.1:%d", http),

@@ -1,0 +1,201 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/consul"
+)
+
+// The loopback addresses that stand for an agent's own machine.
+const (
+	loopback4 = "127.0.0.1"
+	loopback6 = "::1"
+)
+
+const defaultAdminPort = 19000
+
+// answers are what Consul knows.
+type answers struct {
+	proxy        *api.AgentService
+	accessLogs   *api.AccessLogsConfig
+	self         consul.Self
+	selfHidden   bool // the token may not read it
+	tokenMissing bool
+}
+
+// fetch asks Consul for everything at once. A gateway that is to be registered
+// is, before it is asked for.
+func (o *bootstrapOptions) fetch(ctx context.Context, c *consul.Client) (answers, error) {
+	var a answers
+	if o.register {
+		if err := o.registerGateway(ctx, c, &a); err != nil {
+			return a, err
+		}
+	}
+	// All are awaited, so that of two errors it is always the same one that is told.
+	var proxyErr, selfErr, logsErr error
+	var group sync.WaitGroup
+	group.Go(func() { a.proxy, proxyErr = o.findProxy(ctx, c) })
+	group.Go(func() { a.accessLogs, logsErr = c.AccessLogs(ctx) })
+	if !o.register && o.needsSelf() {
+		group.Go(func() { selfErr = a.readSelf(ctx, c) })
+	}
+	if o.consul.Token == "" {
+		group.Go(func() { a.tokenMissing = c.TokenUnknown(ctx) })
+	}
+	group.Wait()
+	return a, cmp.Or(proxyErr, selfErr, logsErr)
+}
+
+// needsSelf tells whether the agent's own settings decide anything.
+func (o *bootstrapOptions) needsSelf() bool {
+	if o.compat == compat121 {
+		return o.grpcAddr == ""
+	}
+	return o.grpcAddr == "" || o.adminBind == "" || o.register
+}
+
+func (a *answers) readSelf(ctx context.Context, c *consul.Client) (err error) {
+	a.self, err = c.Self(ctx)
+	if a.selfHidden = errors.Is(err, consul.ErrForbidden); a.selfHidden {
+		return nil
+	}
+	return err
+}
+
+func (o *bootstrapOptions) registerGateway(ctx context.Context, c *consul.Client, a *answers) error {
+	if o.needsSelf() {
+		if err := a.readSelf(ctx, c); err != nil {
+			return err
+		}
+	}
+	reg, err := o.registration(cmp.Or(o.proxyID, o.service), o.loopback(*a))
+	if err != nil {
+		return err
+	}
+	return c.Register(ctx, reg, api.ServiceRegisterOpts{})
+}
+
+// findProxy reads the registration of the proxy that the flags name.
+func (o *bootstrapOptions) findProxy(ctx context.Context, c *consul.Client) (*api.AgentService, error) {
+	switch {
+	case o.nodeName != "":
+		proxy, err := c.CatalogService(ctx, o.nodeName, o.proxyID)
+		return proxy, orMissing(proxy, err, fmt.Sprintf("the catalog has no proxy with the ID %q on node %q", o.proxyID, o.nodeName))
+	case o.proxyID != "" || o.register:
+		id := cmp.Or(o.proxyID, o.service)
+		proxy, err := c.Service(ctx, id)
+		return proxy, orMissing(proxy, err, fmt.Sprintf("no proxy with the ID %q is registered with the Consul agent at %s", id, c.Address()))
+	case o.sidecarFor != "":
+		proxies, err := c.SidecarsFor(ctx, o.sidecarFor)
+		return only(proxies, err, fmt.Sprintf("sidecar of %q", o.sidecarFor))
+	}
+	gateways, err := c.Gateways(ctx, o.kind)
+	return only(gateways, err, string(o.kind))
+}
+
+func orMissing(proxy *api.AgentService, err error, sentence string) error {
+	if err == nil && proxy == nil {
+		return errors.New(sentence)
+	}
+	return err
+}
+
+// only gives the one registration that there is to be of a kind.
+func only(found []*api.AgentService, err error, what string) (*api.AgentService, error) {
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no %s is registered with this agent; with ACLs, the token must be allowed to see it", what)
+	}
+	ids := make([]string, 0, len(found))
+	for _, svc := range found {
+		ids = append(ids, svc.ID)
+	}
+	return nil, fmt.Errorf("more than one %s is registered with this agent; say with -proxy-id which one is meant: %s", what, strings.Join(ids, ", "))
+}
+
+// loopback is the address of the agent's machine for those on it: since 1.22
+// the consul command takes IPv6 when the agent is bound to an address of it.
+func (o *bootstrapOptions) loopback(a answers) string {
+	bound, err := netip.ParseAddr(a.self.Config.BindAddr)
+	if o.compat != compat121 && err == nil && !bound.Unmap().Is4() {
+		return loopback6
+	}
+	return loopback4
+}
+
+// admin is where Envoy's admin API is to listen.
+func (o *bootstrapOptions) admin(a answers) (bootstrap.Admin, error) {
+	bind := cmp.Or(o.adminBind, net.JoinHostPort(o.loopback(a), strconv.Itoa(defaultAdminPort)))
+	addr, err := consul.ResolveAddrPort(bind)
+	if err != nil {
+		return bootstrap.Admin{}, fmt.Errorf("-admin-bind: %w", err)
+	}
+	return bootstrap.Admin{AddrPort: addr}, nil
+}
+
+// agent is where Envoy finds the Consul agent, with the CA to verify it: the
+// gRPC flags' word, else the agent's, which prefers TLS.
+func (o *bootstrapOptions) agent(a answers) (agent bootstrap.Agent, guessed bool, err error) {
+	address := o.grpcAddr
+	if address == "" {
+		if address, guessed, err = o.discover(a); err != nil {
+			return agent, guessed, err
+		}
+	}
+	if agent, err = consul.ParseGRPCAddress(address); err != nil {
+		return agent, guessed, fmt.Errorf("-grpc-addr: %w", err)
+	}
+	file, dir := o.grpcCAFile, o.grpcCAPath
+	agent.TLS = agent.TLS || (agent.Socket != "" && (file != "" || dir != ""))
+	if agent.TLS {
+		file, dir = cmp.Or(file, o.consul.TLSConfig.CAFile), cmp.Or(dir, o.consul.TLSConfig.CAPath)
+	}
+	pem, err := consul.ReadCA(file, dir)
+	if err != nil || !agent.TLS {
+		return agent, guessed, err
+	}
+	agent.CAPEM, agent.NoCA = pem, o.compat == compat121
+	if pem == "" && !agent.NoCA {
+		err = fmt.Errorf("the agent's gRPC endpoint %s uses TLS, but there is no CA certificate to verify it with; give -grpc-ca-file or -grpc-ca-path (or name another endpoint with -grpc-addr)", agent)
+	}
+	return agent, guessed, err
+}
+
+// discover takes the agent's word for where it serves gRPC, and the usual port
+// when it gives none.
+func (o *bootstrapOptions) discover(a answers) (address string, guessed bool, err error) {
+	ports, legacy := a.self.XDS.Ports, a.self.DebugConfig.GRPCPort
+	scheme, port := "http://", consul.DefaultGRPCPort
+	switch {
+	case a.selfHidden:
+		guessed = true
+	case ports.TLS > 0:
+		scheme, port = "https://", ports.TLS
+	case ports.Plaintext > 0:
+		port = ports.Plaintext
+	case legacy == nil || *legacy < 0:
+		return "", false, errors.New("the Consul agent has gRPC disabled, and Envoy takes its configuration over gRPC; set ports { grpc = 8502 } in the agent's configuration")
+	case *legacy > 0:
+		port = *legacy
+	default:
+		guessed = true
+	}
+	return scheme + net.JoinHostPort(o.loopback(a), strconv.Itoa(port)), guessed, nil
+}

@@ -1,0 +1,48 @@
+package parity
+
+// Gateways: found by their kind, or registered first.
+var gatewayCases = []Case{
+	{Name: "A mesh gateway by its kind", Args: "-gateway mesh"},
+	{Name: "A mesh gateway the deprecated way", Args: "-mesh-gateway"},
+	{Name: "A mesh gateway by its ID", Args: "-gateway mesh -proxy-id mgw-1"},
+	{Name: "A gateway by its ID and service", Args: "-gateway mesh -proxy-id mgw-1 -service other"},
+	{Name: "A gateway by its ID alone", Args: "-proxy-id mgw-1"},
+	{Name: "An ingress gateway by its kind answers ready", Args: "-gateway ingress"},
+	{Name: "An ingress gateway answers ready where it is told to", Args: "-gateway ingress -address 127.0.0.9:7777"},
+	{Name: "An ingress gateway at an address without a port", Args: "-gateway ingress -address 127.0.0.9"},
+	{Name: "An ingress gateway at a port without an address", Args: "-gateway ingress -address :7777"},
+	{Name: "An ingress gateway at an IPv6 address", Args: "-gateway ingress -address [::1]:7777"},
+	{Name: "A go-sockaddr template as an address", Args: `-gateway ingress -address {{"127.0.0.8"}}:7777`},
+	{Name: "The readiness flags go before the address", Args: "-gateway ingress -address 127.0.0.9:7777 -envoy-ready-bind-address 127.0.0.7 -envoy-ready-bind-port 6666"},
+	{Name: "An ingress gateway by its ID alone does not answer ready", Args: "-proxy-id igw-1"},
+	{Name: "An ingress gateway of another node answers ready", Args: "-proxy-id igw-1 -node-name node"},
+	{Name: "A terminating gateway by its ID", Args: "-gateway terminating -proxy-id tgw-1"},
+
+	{Name: "Register a mesh gateway", Args: "-gateway mesh -register"},
+	{Name: "Register a mesh gateway under a name", Args: "-gateway mesh -register -service border"},
+	{Name: "Register a mesh gateway under an ID and a name", Args: "-gateway mesh -register -service border -proxy-id border-1"},
+	{Name: "Register a gateway at addresses that can be bound", Args: "-gateway mesh -register -service border -address 127.0.0.1:9443 -wan-address 127.0.0.1:9444"},
+	{Name: "Register a gateway with a WAN address", Args: "-gateway mesh -register -service border -address 127.0.0.1:9443 -wan-address 198.51.100.7:443"},
+	{Name: "Register a gateway with addresses to bind to", Args: "-gateway mesh -register -service border -address 198.51.100.7:443 -bind-address lan=127.0.0.1:9443 -bind-address wan=127.0.0.2:9444"},
+	{Name: "Register a gateway for WAN federation", Args: "-gateway mesh -register -service border -expose-servers"},
+	{Name: "Register an ingress gateway", Args: "-gateway ingress -register -service door -address 127.0.0.1:9443"},
+	{Name: "Register a terminating gateway", Args: "-gateway terminating -register -service out -deregister-after-critical 1h"},
+	{Name: "Register an API gateway", Args: "-gateway api -register -service rest"},
+
+	{Name: "A kind of gateway that does not exist", Args: "-gateway egress", Error: `-gateway: "egress" is not a kind of gateway; it is one of api, ingress, mesh, terminating`},
+	{Name: "Both ways of naming a mesh gateway", Args: "-gateway mesh -mesh-gateway", Error: "-mesh-gateway is deprecated and cannot go with -gateway"},
+	{Name: "A gateway of a kind that is not registered", Args: "-gateway api", Error: "no api-gateway is registered with this agent"},
+	{Name: "Two gateways of a kind", Args: "-gateway terminating", Error: "more than one terminating-gateway is registered with this agent; say with -proxy-id which one is meant: tgw-1, tgw-2"},
+	{Name: "Expose the servers through another gateway", Args: "-gateway ingress -register -expose-servers", Error: "-expose-servers is for mesh gateways only"},
+	{Name: "Expose the servers without registering", Args: "-gateway mesh -expose-servers", Error: "-expose-servers requires -register"},
+	{Name: "Register a sidecar", Args: web + "-register", Error: "-register is for gateways only"},
+	{Name: "Register on another node", Args: "-gateway mesh -register -proxy-id mgw-1 -node-name node", Error: "-register cannot go with -node-name"},
+	{Name: "Register at an address that cannot be bound", Args: "-gateway mesh -register -service border -address 198.51.100.7:443", Error: `-address: "198.51.100.7" is no address of this machine`},
+	{Name: "A gateway address without a port that is no IP address", Args: "-gateway mesh -address host", Error: `"host" is not an IP address or host:port`},
+	{Name: "A gateway address whose port is no number", Args: "-gateway mesh -address 127.0.0.1:http", Error: `"127.0.0.1:http" has no number for a port`},
+	{Name: "A gateway address that is a broken template", Args: "-gateway mesh -address {{", Error: "is no go-sockaddr template"},
+	{Name: "A bind address without a name", Args: "-gateway mesh -register -bind-address 127.0.0.1:9443", Error: `"127.0.0.1:9443" has no "=": it is name=ip:port`},
+	{Name: "A registration that Consul refuses", Args: "-gateway mesh -register -deregister-after-critical soon", Error: "Consul does not accept it"},
+
+	{Name: "An ingress gateway at a host name", Args: "-gateway ingress -address localhost:7777", Error: "Envoy binds to IP addresses only", Differs: "Envoy refuses a listener whose address is a name"},
+}

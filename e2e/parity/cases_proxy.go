@@ -1,0 +1,35 @@
+package parity
+
+// Which proxy: by its ID, by the service it stands for, on another node.
+var proxyCases = []Case{
+	{Name: "A sidecar by its ID", Args: "-proxy-id web-sidecar-proxy"},
+	{Name: "A sidecar by its ID from the environment", Env: []string{"CONNECT_PROXY_ID=web-sidecar-proxy"}},
+	{Name: "The flag goes before the environment", Args: "-proxy-id api-1-sidecar-proxy", Env: []string{"CONNECT_PROXY_ID=web-sidecar-proxy"}},
+	{Name: "A flag with two dashes and an equals sign", Args: "--proxy-id=web-sidecar-proxy"},
+	{Name: "The sidecar of a service", Args: "-sidecar-for web"},
+	{Name: "The sidecar of a service from the environment", Env: []string{"CONNECT_SIDECAR_FOR=web"}},
+	{Name: "The sidecar of a service instance", Args: "-sidecar-for api-1"},
+	{Name: "IDs that differ in case are the same", Args: "-sidecar-for WEB"},
+	{Name: "The proxy ID goes before sidecar-for", Args: web + "-sidecar-for nowhere"},
+	{Name: "The consul command's own flags are taken", Args: web + "-bootstrap -envoy-binary /bin/false -envoy-version 1.2.3 -ignore-envoy-compatibility"},
+	{Name: "What follows the flags is for Envoy", Args: web + "-- -l debug"},
+	{Name: "Debug output goes to stderr", Args: web + "-enable-config-gen-logging", Warning: "rendering"},
+	{Name: "A sidecar of another node", Args: web + "-node-name node"},
+	{Name: "A sidecar without its central config", Args: web + "-no-central-config", Config: map[string]any{"envoy_stats_tags": []string{"a=b"}, "envoy_tracing_json": "{"}},
+
+	{Name: "No proxy at all", Error: "no proxy is named; one of -proxy-id, -sidecar-for and -gateway says which"},
+	{Name: "A proxy that is not registered", Args: "-proxy-id nobody", Error: `no proxy with the ID "nobody" is registered with the Consul agent at`},
+	{Name: "A service that is no proxy", Args: "-proxy-id web", Error: `service "web" is not a Connect proxy or gateway`},
+	{Name: "A service without a sidecar", Args: "-sidecar-for nobody", Error: `no sidecar of "nobody" is registered with this agent`},
+	{Name: "A service by its name instead of its ID", Args: "-sidecar-for api", Error: `no sidecar of "api" is registered with this agent`},
+	{Name: "A service with two sidecars", Args: "-sidecar-for db", Error: `more than one sidecar of "db" is registered with this agent; say with -proxy-id which one is meant: db-first, db-second`},
+	{Name: "A node name without a proxy ID", Args: "-sidecar-for web -node-name node", Error: "-node-name requires -proxy-id"},
+	{Name: "A node that does not exist", Args: web + "-node-name elsewhere", Error: `the catalog has no proxy with the ID "web-sidecar-proxy" on node "elsewhere"`},
+	{Name: "A proxy that is not on the node", Args: "-proxy-id nobody -node-name node", Error: `the catalog has no proxy with the ID "nobody" on node "node"`},
+	{Name: "A service of the node that is no proxy", Args: "-proxy-id web -node-name node", Error: `service "web" is not a Connect proxy or gateway`, Differs: "the catalog gives every service a proxy part, and the consul command takes that for a proxy"},
+	{Name: "A flag that does not exist", Args: web + "-datacenter dc1", Error: "flag provided but not defined: -datacenter; see nomad-driver-connect bootstrap -help"},
+	{Name: "A flag without its value", Args: "-proxy-id", Error: "flag needs an argument: -proxy-id"},
+	{Name: "Namespaces without Consul Enterprise", Args: web + "-namespace team", Error: "Namespaces are a Consul Enterprise feature"},
+	{Name: "Namespaces from the environment without Consul Enterprise", Args: web, Env: []string{"CONSUL_NAMESPACE=team"}, Error: "Namespaces are a Consul Enterprise feature"},
+	{Name: "Partitions without Consul Enterprise", Args: web + "-partition eu", Error: "Partitions are a Consul Enterprise feature"},
+}
