@@ -62,6 +62,16 @@ type Inputs struct {
 	Env map[string]string
 }
 
+// Environ makes Inputs.Env of a list of "NAME=value".
+func Environ(list []string) map[string]string {
+	env := make(map[string]string, len(list))
+	for _, entry := range list {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	return env
+}
+
 // Agent is a Consul agent's gRPC endpoint. Either Socket or AddrPort is set.
 type Agent struct {
 	AddrPort netip.AddrPort
@@ -162,6 +172,9 @@ func (in Inputs) validate() error {
 		if err := clean(text.is); err != nil {
 			return fmt.Errorf("%s: %w", text.what, err)
 		}
+	}
+	if strings.Contains(in.Token, "%") {
+		return errors.New("the ACL token: it contains '%', which Envoy takes for a command in the metadata it sends")
 	}
 	return in.Prometheus.Validate()
 }

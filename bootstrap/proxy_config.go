@@ -128,6 +128,16 @@ var envoyJSON = map[string]bool{
 	keyTemplate: true, keyExtraClusters: true, keyExtraListeners: true, keyExtraSinks: true, keyStatsConfig: true, keyTracing: true,
 }
 
+// HatchKeys are those keys of a Proxy.Config that hold Envoy's own JSON. What
+// they say passes Render when it is the message it claims to be; whether Envoy
+// takes it only Envoy can tell.
+func HatchKeys(config map[string]any) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(envoyJSON)), func(key string) bool {
+		value, err := lookUp(config, key)
+		return err != nil || value == nil
+	})
+}
+
 // lookUp gives the value of a key as it is spelled here, else in any case.
 func lookUp(config map[string]any, key string) (any, error) {
 	if value, ok := config[key]; ok {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"strings"
 
 	"github.com/hashicorp/cli"
 	"github.com/hashicorp/consul/api"
@@ -87,7 +86,7 @@ func (o *bootstrapOptions) inputs(a answers, warn func(string)) (bootstrap.Input
 		AccessLogs: a.accessLogs, AdminAccessLogPath: o.adminAccessLog,
 		Ready: o.ready, Prometheus: o.prometheus, Token: o.consul.Token,
 		OmitDeprecatedTags: o.omitDeprecatedTags, NoCentralConfig: o.noCentralConfig,
-		Env: environment(),
+		Env: bootstrap.Environ(os.Environ()),
 	}
 	var guessed bool
 	var err error
@@ -132,15 +131,6 @@ func (o *bootstrapOptions) isIngress(a answers) bool {
 		return a.proxy.Kind == api.ServiceKindIngressGateway
 	}
 	return o.kind == api.ServiceKindIngressGateway
-}
-
-func environment() map[string]string {
-	env := map[string]string{}
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		env[name] = value
-	}
-	return env
 }
 
 func render(in bootstrap.Inputs) (string, error) {

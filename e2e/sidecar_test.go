@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +37,9 @@ job "web" {
         host_network = "loopback"
       }
       port "mesh" {}
+      port "metrics" {
+        host_network = "loopback"
+      }
     }
     service {
       name = "web"
@@ -52,8 +58,21 @@ job "web" {
     }
 %s
   }
-}`, delay, proxyTask("service = \"web\"\nsidecar_service {\n port = \"mesh\"\n}\n"+extra))
+}`, delay, proxyTask(webSidecar+extra))
 }
+
+const webSidecar = `
+        service = "web"
+        sidecar_service {
+          port = "mesh"
+          proxy {
+            config = {
+              envoy_prometheus_bind_addr = "${NOMAD_ADDR_metrics}"
+              envoy_stats_tags           = ["team=shop"]
+            }
+          }
+        }
+`
 
 // socketJob is a client that finds "web" at a unix socket in its allocation.
 var socketJob = fmt.Sprintf(`
@@ -82,7 +101,8 @@ job "client" {
         }`))
 
 // Nobody is routed to a sidecar before its app accepts connections, and
-// everybody soon after; an upstream on a unix socket works.
+// everybody soon after; its metrics are where the job says; an upstream on a
+// unix socket works.
 func TestSlowAppAndSocketUpstream(t *testing.T) {
 	c := cluster(t)
 	for _, job := range []string{webJob(4, ""), socketJob} {
@@ -117,6 +137,15 @@ func TestSlowAppAndSocketUpstream(t *testing.T) {
 	must.NoError(t, err)
 	_, err = agents.SendLine(t.Context(), "tcp", app, "up")
 	must.NoError(t, err)
+
+	metrics, err := agents.Port(alloc, "metrics")
+	must.NoError(t, err)
+	resp, err := http.Get("http://" + metrics + "/metrics")
+	must.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	exposed, err := io.ReadAll(resp.Body)
+	must.NoError(t, err)
+	must.RegexMatch(t, regexp.MustCompile(`envoy_server_live\{.*team="shop".*\} 1`), string(exposed))
 
 	client := awaitRunning(t, c, "client", "client")
 	socket := filepath.Join(c.Dir, "nomad/data/alloc", client.ID, "alloc/tmp/web.sock")

@@ -77,8 +77,12 @@ func validateBootstrap(ctx context.Context, path string, user process.User, conf
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", err, lastLine(out))
+	return fmt.Errorf("%w: %s", err, truncate(wholeBootstrap.ReplaceAllString(lastLine(out), "")))
 }
+
+// wholeBootstrap is what Envoy adds to some of its complaints: all of it, the
+// token included.
+var wholeBootstrap = regexp.MustCompile(`: \{".*$`)
 
 // envoyOnce runs Envoy to its end and gives what it printed.
 func envoyOnce(ctx context.Context, path string, user process.User, config *os.File, args ...string) ([]byte, error) {
@@ -108,7 +112,7 @@ func firstLine(out []byte) string {
 
 func lastLine(out []byte) string {
 	text := strings.TrimSpace(string(out))
-	return truncate(text[strings.LastIndexByte(text, '\n')+1:])
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 func truncate(s string) string {

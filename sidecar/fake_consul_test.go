@@ -18,6 +18,7 @@ type fakeConsul struct {
 	mu       sync.Mutex
 	services map[string]*api.AgentServiceRegistration
 	checks   map[string]string // check ID → status
+	central  map[string]any    // the config of proxies, from config entries
 	refuse   string            // requests whose "METHOD path" contains this are refused
 	refusal  int               // the status of refusals
 	hanging  chan struct{}     // requests wait until it is closed
@@ -77,7 +78,11 @@ func (c *fakeConsul) read(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "unknown service", http.StatusNotFound)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(agentService(reg))
+	svc := agentService(reg)
+	if c.central != nil && svc.Proxy != nil {
+		svc.Proxy = &api.AgentServiceConnectProxyConfig{Config: c.central}
+	}
+	_ = json.NewEncoder(w).Encode(svc)
 }
 
 func agentService(reg *api.AgentServiceRegistration) *api.AgentService {

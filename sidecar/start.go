@@ -202,7 +202,7 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 		Agent: s.agent.XDS,
 		Admin: bootstrap.Admin{Socket: adminSocket},
 		Token: s.spec.Consul.Token,
-		Env:   environment(s.spec.Run.Env),
+		Env:   bootstrap.Environ(s.spec.Run.Env),
 	})
 	if err != nil {
 		return nil, err
@@ -220,7 +220,32 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 		note = " (" + s.agent.Note + ")"
 	}
 	s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
-	return secretFile("bootstrap.json", content, s.spec.Run.User)
+	file, err := secretFile("bootstrap.json", content, s.spec.Run.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.judge(ctx, file, bootstrap.HatchKeys(in.Proxy.Proxy.Config)); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// judge lets Envoy say what it makes of its own JSON, before it is started
+// with it.
+func (s *Sidecar) judge(ctx context.Context, config *os.File, hatches []string) error {
+	if len(hatches) == 0 {
+		return nil
+	}
+	err := validateBootstrap(ctx, s.spec.Envoy.Path, s.spec.Run.User, config)
+	if err == nil {
+		return nil
+	}
+	for _, hatch := range hatches {
+		if key, ok := s.ownKey(hatch); ok {
+			return Invalidf("sidecar_service.proxy.config."+key, "Envoy refuses the bootstrap with it: %v", err)
+		}
+	}
+	return fmt.Errorf("Envoy refuses the bootstrap with %s from Consul's config entries: %w", quoteAll(hatches), err)
 }
 
 // renderError tells a key of the job's own proxy.config from one that came from
@@ -228,23 +253,21 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 func (s *Sidecar) renderError(err error) error {
 	var wrong *bootstrap.KeyError
 	if errors.As(err, &wrong) {
-		for key := range s.spec.Proxy.Config {
-			if strings.EqualFold(key, wrong.Key) {
-				return Invalidf("sidecar_service.proxy.config."+key, "%v", wrong.Err)
-			}
+		if key, ok := s.ownKey(wrong.Key); ok {
+			return Invalidf("sidecar_service.proxy.config."+key, "%v", wrong.Err)
 		}
 	}
 	return fmt.Errorf("render the bootstrap: %w", err)
 }
 
-// environment is a list of "NAME=value" as a map.
-func environment(list []string) map[string]string {
-	env := make(map[string]string, len(list))
-	for _, entry := range list {
-		name, value, _ := strings.Cut(entry, "=")
-		env[name] = value
+// ownKey gives a key of the bootstrap as the job spells it, when it does.
+func (s *Sidecar) ownKey(key string) (string, bool) {
+	for own := range s.spec.Proxy.Config {
+		if strings.EqualFold(own, key) {
+			return own, true
+		}
 	}
-	return env
+	return "", false
 }
 
 func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
