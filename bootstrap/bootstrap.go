@@ -72,10 +72,11 @@ func build(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap, error) {
 		return nil, err
 	}
 	if cfg.tracing != "" {
-		b.Tracing = &tracev3.Tracing{}
-		if err := readObject(cfg.tracing, b.Tracing); err != nil {
+		tracing := &tracev3.Tracing{}
+		if err := readObject(cfg.tracing, tracing); err != nil {
 			return nil, underKey(keyTracing, err)
 		}
+		b.Tracing = tracing //nolint:staticcheck // deprecated, but where the key's documentation puts it
 	}
 	return b, nil
 }

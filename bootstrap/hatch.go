@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -218,8 +219,10 @@ func (h hatch) any(v value) (any, error) {
 		return nil, err
 	}
 	known, err := protoregistry.GlobalTypes.FindMessageByURL(url)
-	if err != nil {
+	if errors.Is(err, protoregistry.NotFound) {
 		return opaque(v), nil
+	} else if err != nil {
+		return nil, h.mistake(v.offset, "%v", err)
 	}
 	m := known.New().Interface()
 	strict, err := h.message(rest, known.Descriptor())

@@ -97,9 +97,9 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 
 // Register tells the agent of a service.
 func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, opts api.ServiceRegisterOpts) error {
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		return c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(q.Context()))
-	})
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx))
 	var status api.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusBadRequest {
 		return &RejectedError{Reason: strings.TrimSpace(status.Body)}

@@ -67,14 +67,13 @@ func (b *parityBench) startAgents(t *testing.T, bin string) {
 		parity.IPv6:  {HTTPPort: 8540, GRPCPort: 8542, Config: `bind_addr = "::1"`},
 	}
 	b.agents = map[parity.Agent]*agents.Consul{}
+	dir := t.TempDir()
 	var mu sync.Mutex
 	t.Run("agents", func(t *testing.T) {
 		for kind, opts := range all {
 			t.Run(string(kind), func(t *testing.T) {
 				t.Parallel()
-				dir, err := os.MkdirTemp("", "parity-"+string(kind))
-				must.NoError(t, err)
-				c, err := agents.StartConsul(t.Context(), bin, dir, opts)
+				c, err := agents.StartConsul(t.Context(), bin, filepath.Join(dir, string(kind)), opts)
 				must.NoError(t, err)
 				mu.Lock()
 				b.agents[kind] = c
@@ -86,9 +85,8 @@ func (b *parityBench) startAgents(t *testing.T, bin string) {
 		}
 	})
 	t.Cleanup(func() {
-		for kind, c := range b.agents {
+		for _, c := range b.agents {
 			must.NoError(t, c.Stop())
-			must.NoError(t, os.RemoveAll(filepath.Dir(c.Log)), must.Sprint(kind))
 		}
 	})
 	must.False(t, t.Failed())

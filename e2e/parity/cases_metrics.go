@@ -54,7 +54,7 @@ var metricsCases = []Case{
 	{Name: "Prometheus and stats and readiness", Args: web + "-envoy-ready-bind-address 127.0.0.1 -envoy-ready-bind-port 20300", Config: map[string]any{scrape: listens, stats: listens2}},
 	{Name: "Prometheus through a program that merges and stats", Args: web + "-prometheus-backend-port 20100", Config: map[string]any{scrape: listens, stats: listens2}},
 	{Name: "Prometheus and stats and the collector", Args: web, Config: map[string]any{scrape: listens, stats: listens2, "envoy_telemetry_collector_bind_socket_dir": "/tmp"}},
-	{Name: "A cluster of the user's is where the admin API is", Args: web, Config: map[string]any{scrape: listens, "envoy_extra_static_clusters_json": cluster("self_admin", "127.0.0.1", 19009)}},
+	{Name: "A cluster of the user's is where the admin API is", Args: web, Config: map[string]any{scrape: listens, "envoy_extra_static_clusters_json": cluster("self_admin", 19009)}},
 
 	{Name: "Half of the TLS of Prometheus", Args: web + "-prometheus-cert-file prometheus/cert.pem", Error: "TLS for Prometheus metrics needs a certificate, its key and a CA"},
 	{Name: "The TLS of Prometheus without a CA", Args: web + "-prometheus-cert-file prometheus/cert.pem -prometheus-key-file prometheus/key.pem", Error: "TLS for Prometheus metrics needs a certificate, its key and a CA"},
@@ -78,6 +78,6 @@ var metricsCases = []Case{
 	{Name: "Prometheus at no host", Args: web, Config: map[string]any{scrape: ":20200"}, Error: "is not an address to listen on", Differs: "Envoy refuses an empty address"},
 	{Name: "An empty scrape path", Args: web + "-prometheus-scrape-path=", Config: map[string]any{scrape: listens}, Error: "-prometheus-scrape-path is empty", Differs: "it would be a path that no request has"},
 	{Name: "Prometheus with TLS and stats", Args: web + promTLS, Config: map[string]any{scrape: listens, stats: listens2}, Differs: "the consul command gives each secret once per listener, which Envoy refuses"},
-	{Name: "Prometheus through a program that merges beside a cluster of the user's", Args: web + "-prometheus-backend-port 20100", Config: map[string]any{scrape: listens, "envoy_extra_static_clusters_json": cluster("self_admin", "127.0.0.1", 19009)}, Differs: "the consul command leaves out the cluster that it routes to, which Envoy refuses"},
+	{Name: "Prometheus through a program that merges beside a cluster of the user's", Args: web + "-prometheus-backend-port 20100", Config: map[string]any{scrape: listens, "envoy_extra_static_clusters_json": cluster("self_admin", 19009)}, Differs: "the consul command leaves out the cluster that it routes to, which Envoy refuses"},
 	{Name: "Keys that differ in case only", Args: web, Config: map[string]any{"Envoy_Stats_Tags": []string{"a=b"}, "ENVOY_stats_tags": []string{"c=d"}}, Error: `proxy config key "envoy_stats_tags": it is given 2 times: "ENVOY_stats_tags", "Envoy_Stats_Tags"`, Differs: "the consul command takes any one of them"},
 }

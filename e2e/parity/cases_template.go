@@ -34,12 +34,12 @@ var templateCases = []Case{
 	{Name: "A template for another node", Args: web + "-node-name node", Config: map[string]any{tpl: template}},
 	{Name: "A template with everything in it", Args: web + promTLS + "-prometheus-scrape-path /scrape -prometheus-backend-port 20100", Config: map[string]any{
 		tpl: template, scrape: listens, "envoy_telemetry_collector_bind_socket_dir": "/tmp", "envoy_tracing_json": zipkin,
-		"envoy_extra_static_clusters_json": cluster("zipkin", "127.0.0.1", 9411), "envoy_stats_tags": []string{"a=b"},
+		"envoy_extra_static_clusters_json": cluster("zipkin", 9411), "envoy_stats_tags": []string{"a=b"},
 	}},
 	{Name: "A template with a flush interval", Args: web, Config: map[string]any{tpl: template, "envoy_stats_flush_interval": "7s"}},
 	{Name: "A template without placeholders", Args: web, Config: map[string]any{tpl: `{"node": {"id": "a", "cluster": "b"}}`}},
 
-	{Name: "A template that is none", Args: web, Config: map[string]any{tpl: "{{ if }}"}, Error: `proxy config key "envoy_bootstrap_json_tpl": it is not a Go template: template: bootstrap:1`},
+	{Name: "A template that is none", Args: web, Config: map[string]any{tpl: "{{ if }}"}, Error: `proxy config key "envoy_bootstrap_json_tpl": it is not a Go template: `},
 	{Name: "A template with a field that does not exist", Args: web, Config: map[string]any{tpl: "{\n{{ .Nothing }}}"}, Error: "render it: template: bootstrap:2:3"},
 	{Name: "A template that renders no JSON", Args: web, Config: map[string]any{tpl: "{{ .ProxyID }}"}, Error: "what it renders is no bootstrap: line 1, column 1: it is not JSON"},
 	{Name: "A template that renders no bootstrap", Args: web, Config: map[string]any{tpl: `{"nodes": []}`}, Error: `what it renders is no bootstrap: line 1, column 2: envoy.config.bootstrap.v3.Bootstrap has no field "nodes"`, Differs: "Envoy refuses it"},
