@@ -53,7 +53,7 @@ var defaultAccessLogFormat = map[string]string{
 // adminAccessLog is where Envoy writes requests to its admin API: where
 // proxy-defaults sends access logs, else to the path.
 func adminAccessLog(logs *api.AccessLogsConfig, path string) ([]*accesslogv3.AccessLog, error) {
-	name, sink := fileAccessLog, proto.Message(&filev3.FileAccessLog{Path: cmp.Or(path, discard)})
+	name, sink := fileAccessLog, proto.Message(&filev3.FileAccessLog{Path: cmp.Or(path, DefaultAdminAccessLog)})
 	if logs != nil && logs.Enabled {
 		name = consulAccessLog
 		var err error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -110,16 +111,14 @@ func addStatsSinks(b *bootstrapv3.Bootstrap, in Inputs, cfg proxyConfig) (err er
 // Envoy's bounds of the interval.
 const minFlush, maxFlush = time.Millisecond, 5 * time.Minute
 
+var protoDuration = regexp.MustCompile(`^\d+(\.\d{1,9})?s$`)
+
 func flushInterval(text string) (*durationpb.Duration, error) {
-	var d durationpb.Duration
-	quoted, err := json.Marshal(text)
-	if err == nil {
-		err = protojson.Unmarshal(quoted, &d)
-	}
-	if err != nil || d.AsDuration() < minFlush || d.AsDuration() >= maxFlush {
+	d, err := time.ParseDuration(text)
+	if err != nil || !protoDuration.MatchString(text) || d < minFlush || d >= maxFlush {
 		return nil, fmt.Errorf("%q is not an interval that Envoy takes: seconds such as \"5s\" or \"0.5s\", from 0.001s and below 300s", text)
 	}
-	return &d, nil
+	return durationpb.New(d), nil
 }
 
 // staticResources begins with the cluster of the Consul agent, then has the
@@ -160,10 +159,11 @@ func staticResources(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap_StaticR
 	if len(exposed) > 0 && in.Prometheus.tls() {
 		r.Secrets = in.Prometheus.secrets()
 	}
-	return r, distinct(r.Listeners)
+	return r, underKey(keyExtraListeners, distinct(r.Listeners))
 }
 
-// distinct refuses two resources of one name, as Envoy does.
+// distinct refuses two resources of one name: Envoy refuses two clusters, and
+// of two listeners it leaves out one without a word.
 func distinct[R interface{ GetName() string }](resources []R) error {
 	seen := map[string]bool{}
 	for _, r := range resources {

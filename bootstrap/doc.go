@@ -16,7 +16,7 @@
 // # Where it differs from the consul command
 //
 // For every input the result is the same, or there is an error, or one of these
-// holds. Package parity shows each in a case.
+// holds. Most are cases of package parity.
 //
 // Refused here, with a sentence, where the consul command prints what Envoy
 // refuses or what nobody asked for:
@@ -31,14 +31,22 @@
 //   - ${X} in the address of a stats sink, for any X but HOST_IP, and variables
 //     that are not set.
 //   - Addresses to listen on or to send stats to that are no IP address with a
-//     port: empty hosts, names, ports beyond 65535.
-//   - unix://a/b as a stats sink, where a would be lost.
+//     port: empty hosts, names, ports beyond 65535; paths of sockets that are too
+//     long; unix://a/b as a stats sink, where a would be lost.
+//   - CA files without a certificate.
 //   - Flush intervals that are no proto3 duration or out of Envoy's bounds.
 //   - Envoy's own JSON that is not the message it stands for: fields that do not
-//     exist or are given twice, other types, lists for objects, names that are
-//     taken, values against the rules that Envoy's messages carry.
+//     exist or are given twice, values of another type or against the rules that
+//     Envoy's messages carry, clusters and listeners of one name. This holds, too,
+//     for what a template leaves out of the result.
 //   - A service that is no proxy, looked up in the catalog, which gives every
-//     service an empty proxy part; an empty scrape path.
+//     service an empty proxy part.
+//   - Templates that take longer than they are long: {{define}}, {{template}},
+//     {{range}} over anything but the one list there is, printf with widths of
+//     more than three digits, texts of more than 1 MiB. The driver renders the
+//     templates of job authors, and nothing can interrupt one.
+//   - By the command: flags that are wrong without being used, an empty scrape
+//     path, a gateway that is registered as a sidecar.
 //
 // Rendered here, where the consul command's result is refused by Envoy, or there
 // is none:
@@ -46,4 +54,7 @@
 //   - The cluster prometheus_backend beside a self_admin of the user's; in
 //     general a cluster is added unless the user gave one of its name.
 //   - CA certificates with CRLF line ends.
+//
+// Addresses and ports are printed in their usual form (::1 for 0:0::1, 8502 for
+// 08502).
 package bootstrap

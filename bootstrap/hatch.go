@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,8 +18,9 @@ import (
 
 // A hatch is a key of Proxy.Config that holds Envoy's own JSON. It is read as
 // the message that it claims to be. Envoy's reader is laxer than Go's: it takes
-// an object where a list of objects is expected, and enumerators in any case;
-// so does this one.
+// an object where a list of objects is expected, a list within a list that is
+// pasted, enumerators in any case or as numbers, and "true" for true; so does
+// this one.
 
 // readObject reads one object into m.
 func readObject(text string, m proto.Message) error {
@@ -40,11 +42,12 @@ func readList[M proto.Message](text string, empty func() M) ([]M, error) {
 	if len(list.items) == 0 {
 		return nil, h.mistake(0, "an object (%s) is expected", empty().ProtoReflect().Descriptor().FullName())
 	}
-	out := make([]M, 0, len(list.items))
-	for _, item := range list.items {
-		if item.isList() {
-			return nil, h.mistake(item.offset, "an object is expected, got a list; several objects are separated by commas, without brackets around them")
-		}
+	items := list.items
+	if len(items) == 1 && items[0].isList() { // brackets of the user's own, which Envoy forgives, too
+		items = items[0].items
+	}
+	out := make([]M, 0, len(items))
+	for _, item := range items {
 		m := empty()
 		if err := h.read(item, m); err != nil {
 			return nil, err
@@ -92,8 +95,8 @@ func (h hatch) message(v value, d protoreflect.MessageDescriptor) (any, error) {
 	if d.FullName() == "google.protobuf.Any" {
 		return h.any(v)
 	}
-	if d.ParentFile().Package() == "google.protobuf" { // Duration, Struct, wrappers: each has a form of its own
-		return v.plain(), nil
+	if d.ParentFile().Package() == "google.protobuf" {
+		return h.wellKnown(v, d)
 	}
 	if !v.isObject() {
 		return nil, h.mistake(v.offset, "an object (%s) is expected, got %s", d.FullName(), v.kind())
@@ -115,6 +118,30 @@ func (h hatch) message(v value, d protoreflect.MessageDescriptor) (any, error) {
 		out[f.JSONName()] = strict
 	}
 	return out, nil
+}
+
+// wellKnown reads durations, structs and wrappers: each has a form of its own.
+func (h hatch) wellKnown(v value, d protoreflect.MessageDescriptor) (any, error) {
+	plain := v.plain()
+	if d.FullName() == "google.protobuf.BoolValue" {
+		plain = boolean(plain)
+	}
+	known, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		return nil, h.mistake(v.offset, "%v", err)
+	}
+	return plain, h.decode(v, plain, known.New().Interface())
+}
+
+// boolean takes "true" for true, as Envoy does.
+func boolean(token any) any {
+	switch token {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	return token
 }
 
 func field(d protoreflect.MessageDescriptor, key string) protoreflect.FieldDescriptor {
@@ -166,27 +193,56 @@ func (h hatch) single(v value, f protoreflect.FieldDescriptor) (any, error) {
 	if e := f.Enum(); e != nil {
 		return h.enum(v, f, e)
 	}
-	want, fits := expected(f.Kind(), v.token)
+	token := v.token
+	if f.Kind() == protoreflect.BoolKind {
+		token = boolean(token)
+	}
+	want, fits := expected(f.Kind(), token)
 	if !fits {
 		return nil, h.mistake(v.offset, "%s: %s is expected, got %s", f.Name(), want, v.kind())
 	}
-	return v.token, nil
+	return token, nil
 }
 
 // expected says what a scalar field takes; numbers may be written as strings.
 func expected(kind protoreflect.Kind, token any) (want string, fits bool) {
+	_, isBool := token.(bool)
+	_, isText := token.(string)
+	number := fmt.Sprint(token)
 	switch kind {
 	case protoreflect.BoolKind:
-		_, fits = token.(bool)
-		return "a boolean", fits
+		return "a boolean", isBool
 	case protoreflect.StringKind, protoreflect.BytesKind:
-		_, fits = token.(string)
-		return "a string", fits
-	default:
-		_, number := token.(json.Number)
-		_, text := token.(string)
-		return "a number", number || text
+		return "a string", isText
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return "a whole number of 32 bits", integer(number, 32, false) == nil
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return "a whole number of 64 bits", integer(number, 64, false) == nil
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return "a whole number of 32 bits, not below 0,", integer(number, 32, true) == nil
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return "a whole number of 64 bits, not below 0,", integer(number, 64, true) == nil
+	default: // float, double
+		_, err := strconv.ParseFloat(number, 64)
+		return "a number", err == nil && !isBool
 	}
+}
+
+// integer is nil for a whole number of that size, which may be written 1e3 or 5.0.
+func integer(text string, bits int, unsigned bool) error {
+	if strings.ContainsAny(text, ".eE") {
+		number, err := strconv.ParseFloat(text, 64)
+		if err != nil || number != math.Trunc(number) {
+			return strconv.ErrSyntax
+		}
+		text = strconv.FormatFloat(number, 'f', 0, 64)
+	}
+	if unsigned {
+		_, err := strconv.ParseUint(text, 10, bits)
+		return err
+	}
+	_, err := strconv.ParseInt(text, 10, bits)
+	return err
 }
 
 func (h hatch) enum(v value, f protoreflect.FieldDescriptor, e protoreflect.EnumDescriptor) (any, error) {
@@ -196,6 +252,9 @@ func (h hatch) enum(v value, f protoreflect.FieldDescriptor, e protoreflect.Enum
 			return v.token, nil
 		}
 		return nil, h.mistake(v.offset, "%s: a string is expected, got %s", f.Name(), v.kind())
+	}
+	if number, err := strconv.ParseInt(text, 10, 32); err == nil {
+		return number, nil
 	}
 	names := make([]string, 0, e.Values().Len())
 	for i := range e.Values().Len() {
@@ -214,28 +273,30 @@ func (h hatch) any(v value) (any, error) {
 	if !v.isObject() {
 		return nil, h.mistake(v.offset, `an object with an "@type" is expected, got %s`, v.kind())
 	}
+	if len(v.items) == 0 {
+		return map[string]any{}, nil
+	}
 	url, rest, err := h.split(v)
 	if err != nil {
 		return nil, err
 	}
 	known, err := protoregistry.GlobalTypes.FindMessageByURL(url)
 	if errors.Is(err, protoregistry.NotFound) {
-		return opaque(v), nil
+		return opaque(v)
 	} else if err != nil {
 		return nil, h.mistake(v.offset, "%v", err)
 	}
-	m := known.New().Interface()
+	if known.Descriptor().ParentFile().Package() == "google.protobuf" {
+		return v.plain(), nil // protojson reads their forms itself
+	}
 	strict, err := h.message(rest, known.Descriptor())
 	if err != nil {
 		return nil, err
 	}
-	fields, ok := strict.(map[string]any)
-	if !ok || known.Descriptor().ParentFile().Package() == "google.protobuf" {
-		return v.plain(), nil // protojson reads their forms itself
-	}
-	if err := h.decode(v, fields, m); err != nil {
+	if err := h.decode(v, strict, known.New().Interface()); err != nil {
 		return nil, err
 	}
+	fields, _ := strict.(map[string]any)
 	fields["@type"] = url
 	return fields, nil
 }
@@ -269,8 +330,10 @@ const opaqueKey = "nomad-driver-connect: opaque"
 const structType = typePrefix + "google.protobuf.Struct"
 
 // opaque packs an unknown configuration, so that the typed message can carry it.
-func opaque(v value) any {
-	return map[string]any{"@type": structType, "value": map[string]any{opaqueKey: v.plain()}}
+// It is text there: a Struct's numbers would lose digits.
+func opaque(v value) (any, error) {
+	text, err := json.Marshal(v.plain())
+	return map[string]any{"@type": structType, "value": map[string]any{opaqueKey: string(text)}}, err
 }
 
 // reveal unpacks the opaque parts of a message's JSON again.
@@ -288,8 +351,8 @@ func unpack(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if packed, ok := v["value"].(map[string]any); ok && v["@type"] == structType {
-			if content, ok := packed[opaqueKey]; ok {
-				return content
+			if text, ok := packed[opaqueKey].(string); ok {
+				return json.RawMessage(text)
 			}
 		}
 		for key, item := range v {

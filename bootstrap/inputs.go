@@ -119,9 +119,10 @@ type Prometheus struct {
 	CertFile, KeyFile string
 }
 
+// The defaults of the consul command.
 const (
-	defaultScrapePath = "/metrics"
-	discard           = "/dev/null"
+	DefaultScrapePath     = "/metrics"
+	DefaultAdminAccessLog = "/dev/null"
 )
 
 func (p Prometheus) tls() bool { return p.CertFile != "" }
@@ -148,7 +149,7 @@ func (in Inputs) validate() error {
 	case in.Admin.Socket == "" && !in.Admin.AddrPort.IsValid():
 		return errors.New("no address for Envoy's admin API given")
 	case in.Agent.TLS && in.Agent.CAPEM == "" && !in.Agent.NoCA:
-		return fmt.Errorf("the Consul agent's gRPC endpoint %s uses TLS, but no CA certificate is given to verify it with", in.Agent)
+		return fmt.Errorf("the Consul agent's gRPC endpoint %s uses TLS, but there is no CA certificate to verify it with; give one (-grpc-ca-file, or consul { grpc_ca_file = … } in the plugin's config)", in.Agent)
 	}
 	for _, text := range []struct{ what, is string }{
 		{"the proxy's ID", in.Proxy.ID},
@@ -173,10 +174,25 @@ func (in Inputs) validate() error {
 			return fmt.Errorf("%s: %w", text.what, err)
 		}
 	}
+	for _, path := range []string{in.Agent.Socket, in.Admin.Socket} {
+		if err := socketPath(path); err != nil {
+			return err
+		}
+	}
 	if strings.Contains(in.Token, "%") {
 		return errors.New("the ACL token: it contains '%', which Envoy takes for a command in the metadata it sends")
 	}
 	return in.Prometheus.Validate()
+}
+
+// maxSocketPath is how long the path of a unix socket may be.
+const maxSocketPath = 107
+
+func socketPath(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the socket's path %q has %d characters; it may have %d", path, len(path), maxSocketPath)
+	}
+	return clean(path)
 }
 
 // clean refuses what the consul command, which pastes texts into JSON, would
@@ -224,7 +240,7 @@ func parseBind(text string) (netip.AddrPort, error) {
 		return addr, fmt.Errorf("%q is not an address to listen on, ip:port: %s", text, strings.TrimPrefix(err.Error(), "netip.ParseAddrPort: "))
 	}
 	if addr.Addr().Zone() != "" {
-		return addr, fmt.Errorf("%q has a zone, which Envoy does not take", text)
+		return addr, fmt.Errorf("%q has a zone; only addresses without one are taken to listen on", text)
 	}
 	return addr, nil
 }

@@ -22,6 +22,9 @@ type name struct {
 	offset int
 }
 
+// maxText is far more than any configuration has.
+const maxText = 1 << 20
+
 // maxDepth is how deep Envoy's JSON reader goes.
 const maxDepth = 100
 
@@ -39,6 +42,9 @@ func (t jsonText) mistake(offset int, format string, args ...any) error {
 
 // parse reads exactly one JSON value.
 func (t jsonText) parse() (value, error) {
+	if len(t.text) > maxText {
+		return value{}, errors.New("it is longer than 1 MiB")
+	}
 	whole := t.prefix + t.text + t.suffix
 	p := parser{jsonText: t, whole: whole, dec: json.NewDecoder(strings.NewReader(whole))}
 	p.dec.UseNumber()
@@ -78,11 +84,14 @@ func (p *parser) value(depth int) (value, error) {
 	if !ok {
 		return v, nil
 	}
+	known := map[string]bool{}
 	for p.dec.More() {
 		if opening == '{' {
-			if err := p.name(&v); err != nil {
+			next, err := p.name(known)
+			if err != nil {
 				return v, err
 			}
+			v.names = append(v.names, next)
 		}
 		item, err := p.value(depth + 1)
 		if err != nil {
@@ -94,21 +103,19 @@ func (p *parser) value(depth int) (value, error) {
 	return v, err
 }
 
-// name reads the name of an object's next member.
-func (p *parser) name(object *value) error {
+// name reads the name of an object's next member, which is not yet known.
+func (p *parser) name(known map[string]bool) (name, error) {
 	at := p.next()
 	token, err := p.dec.Token()
 	if err != nil {
-		return err
+		return name{}, err
 	}
 	text, _ := token.(string)
-	for _, known := range object.names {
-		if known.text == text {
-			return p.mistake(at, "%q is given twice", text)
-		}
+	if known[text] {
+		return name{}, p.mistake(at, "%q is given twice", text)
 	}
-	object.names = append(object.names, name{text, at})
-	return nil
+	known[text] = true
+	return name{text, at}, nil
 }
 
 // explain gives the decoder's complaints the form of mistake.

@@ -40,7 +40,7 @@ func exposures(in Inputs, cfg proxyConfig) ([]exposure, error) {
 	}
 	var out []exposure
 	if cfg.prometheusBind != "" {
-		e := exposure{name: "envoy_prometheus_metrics", match: exactPath(cmp.Or(in.Prometheus.ScrapePath, defaultScrapePath)), rewrite: "/stats/prometheus", cluster: admin}
+		e := exposure{name: "envoy_prometheus_metrics", match: exactPath(cmp.Or(in.Prometheus.ScrapePath, DefaultScrapePath)), rewrite: "/stats/prometheus", cluster: admin}
 		if e.bind, err = parseBind(cfg.prometheusBind); err != nil {
 			return nil, underKey(keyPrometheusBind, err)
 		}

@@ -134,7 +134,7 @@ var envoyJSON = map[string]bool{
 func HatchKeys(config map[string]any) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(envoyJSON)), func(key string) bool {
 		value, err := lookUp(config, key)
-		return err != nil || value == nil
+		return err != nil || value == nil || value == ""
 	})
 }
 

@@ -75,26 +75,27 @@ func sinkAddress(text string, env map[string]string) (*corev3.Address, error) {
 	if err != nil {
 		return nil, err
 	}
+	what := strconv.Quote(text)
+	if expanded != text { // the environment's values are nobody's to read
+		what = "the value of " + what
+	}
 	const want = "udp://<ip>:<port> or unix:///<path>"
 	u, err := url.Parse(expanded)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not an address (%s)", expanded, want)
+		return nil, fmt.Errorf("%s is not an address (%s)", what, want)
 	}
 	switch {
 	case u.Scheme == "udp":
 		ip, ipErr := netip.ParseAddr(u.Hostname())
 		port, portErr := strconv.ParseUint(u.Port(), 10, 16)
 		if ipErr != nil || portErr != nil || ip.Zone() != "" {
-			return nil, fmt.Errorf("%q is not an address (%s): Envoy takes an IP address and a port", expanded, want)
+			return nil, fmt.Errorf("%s is not an address (%s): Envoy takes an IP address and a port", what, want)
 		}
 		return socketAddress(netip.AddrPortFrom(ip, uint16(port))), nil
 	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
-		if err := clean(u.Path); err != nil {
-			return nil, err
-		}
-		return pipe(u.Path, 0), nil
+		return pipe(u.Path, 0), socketPath(u.Path)
 	}
-	return nil, fmt.Errorf("%q is not an address (%s)", expanded, want)
+	return nil, fmt.Errorf("%s is not an address (%s)", what, want)
 }
 
 func expand(text string, env map[string]string) (string, error) {
@@ -126,7 +127,7 @@ func collector(in Inputs, dir string) (*metricsv3.StatsSink, *clusterv3.Cluster,
 	hash := sha1.Sum([]byte(in.namespace() + "_" + in.Proxy.ID))
 	socket := path.Join(dir, base64.RawURLEncoding.EncodeToString(hash[:])+".sock")
 	cluster, err := staticCluster(collectorName, pipe(socket, 0), http2())
-	if err != nil {
+	if err = errors.Join(err, socketPath(socket)); err != nil {
 		return nil, nil, err
 	}
 	sink, err := statsSink("envoy.stat_sinks.metrics_service", &metricsv3.MetricsServiceConfig{

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"text/template"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"google.golang.org/protobuf/proto"
@@ -24,7 +23,7 @@ type templateArgs struct {
 	ProxyID               string
 	NodeName              string
 	ProxySourceService    string
-	AgentCAPEM            string // a JSON string's inside
+	AgentCAPEM            string // with \n for its line ends
 	AdminAccessLogConfig  []string
 	AdminAccessLogPath    string
 	AdminBindAddress      string
@@ -58,16 +57,13 @@ type GRPC struct {
 	AgentSocket  string
 }
 
-// maxTemplate is far more than any bootstrap has.
-const maxTemplate = 4 << 20
-
 // fromTemplate renders the user's own template in the place of the default
 // one. Envoy's admin API stays ours when it is a socket: the sidecar is
 // supervised through it.
 func fromTemplate(in Inputs, cfg proxyConfig, built *bootstrapv3.Bootstrap) (*bootstrapv3.Bootstrap, error) {
-	t, err := template.New("bootstrap").Parse(cfg.template)
+	t, err := parseTemplate(cfg.template)
 	if err != nil {
-		return nil, fmt.Errorf("it is not a Go template: %w", err)
+		return nil, err
 	}
 	args, err := newTemplateArgs(in, cfg, built)
 	if err != nil {
@@ -79,7 +75,7 @@ func fromTemplate(in Inputs, cfg proxyConfig, built *bootstrapv3.Bootstrap) (*bo
 	}
 	b := &bootstrapv3.Bootstrap{}
 	if err := readObject(text.String(), b); err != nil {
-		return nil, fmt.Errorf("what it renders is no bootstrap: %w", err)
+		return nil, withoutToken(fmt.Errorf("what it renders is no bootstrap: %w", err), in.Token)
 	}
 	if in.Admin.Socket != "" {
 		if b.Admin == nil {
@@ -90,15 +86,25 @@ func fromTemplate(in Inputs, cfg proxyConfig, built *bootstrapv3.Bootstrap) (*bo
 	return b, nil
 }
 
+// withoutToken takes the token out of a sentence that quotes what was rendered.
+func withoutToken(err error, token string) error {
+	if token == "" || !strings.Contains(err.Error(), token) {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), token, "<the ACL token>"))
+}
+
 // limitedText keeps a template from filling the memory.
-type limitedText struct{ strings.Builder }
+type limitedText struct{ text strings.Builder }
 
 func (t *limitedText) Write(p []byte) (int, error) {
-	if t.Len()+len(p) > maxTemplate {
-		return 0, errors.New("it renders more than 4 MiB")
+	if t.text.Len()+len(p) > maxTemplate {
+		return 0, errors.New("it renders more than 1 MiB")
 	}
-	return t.Builder.Write(p)
+	return t.text.Write(p)
 }
+
+func (t *limitedText) String() string { return t.text.String() }
 
 func newTemplateArgs(in Inputs, cfg proxyConfig, built *bootstrapv3.Bootstrap) (args templateArgs, err error) {
 	admin := netip.AddrPortFrom(in.adminHost(), in.Admin.AddrPort.Port())
@@ -108,7 +114,7 @@ func newTemplateArgs(in Inputs, cfg proxyConfig, built *bootstrapv3.Bootstrap) (
 		NodeName:              in.NodeName,
 		ProxySourceService:    in.sourceService(),
 		AgentCAPEM:            strings.ReplaceAll(in.Agent.CAPEM, "\n", `\n`),
-		AdminAccessLogPath:    cmp.Or(in.AdminAccessLogPath, discard),
+		AdminAccessLogPath:    cmp.Or(in.AdminAccessLogPath, DefaultAdminAccessLog),
 		AdminBindAddress:      admin.Addr().String(),
 		AdminBindPort:         portText(admin.Port()),
 		LocalAgentClusterName: localAgentName,
@@ -118,7 +124,7 @@ func newTemplateArgs(in Inputs, cfg proxyConfig, built *bootstrapv3.Bootstrap) (
 		Namespace:             cmp.Or(in.Proxy.Namespace, in.Namespace),
 		Partition:             cmp.Or(in.Proxy.Partition, in.Partition),
 		Datacenter:            in.Proxy.Datacenter,
-		PrometheusScrapePath:  cmp.Or(in.Prometheus.ScrapePath, defaultScrapePath),
+		PrometheusScrapePath:  cmp.Or(in.Prometheus.ScrapePath, DefaultScrapePath),
 		PrometheusCAFile:      in.Prometheus.CAFile,
 		PrometheusCAPath:      in.Prometheus.CAPath,
 		PrometheusCertFile:    in.Prometheus.CertFile,

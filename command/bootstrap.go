@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 
 	"github.com/hashicorp/cli"
@@ -14,7 +15,10 @@ import (
 	"nomad-driver-connect/consul"
 )
 
-type bootstrapCommand struct{ ui cli.Ui }
+type bootstrapCommand struct {
+	ui     cli.Ui
+	stderr io.Writer
+}
 
 func (*bootstrapCommand) Synopsis() string { return "Prints the bootstrap of an Envoy" }
 
@@ -56,13 +60,13 @@ func (c *bootstrapCommand) run(ctx context.Context, args []string) (string, erro
 	if o.logging {
 		level = hclog.Debug
 	}
-	log := hclog.New(&hclog.LoggerOptions{Level: level})
+	log := hclog.New(&hclog.LoggerOptions{Level: level, Output: c.stderr})
 	client, err := consul.NewFromAPI(o.consul)
 	if err != nil {
 		return "", err
 	}
 	defer client.Close()
-	if o.adminAccessLog != discard {
+	if o.adminAccessLog != bootstrap.DefaultAdminAccessLog {
 		c.ui.Warn("-admin-access-log-path is deprecated; set AccessLogs in proxy-defaults instead.")
 	}
 	log.Debug("asking Consul", "address", client.Address())
@@ -90,21 +94,19 @@ func (o *bootstrapOptions) inputs(a answers, warn func(string)) (bootstrap.Input
 	}
 	var guessed bool
 	var err error
-	if in.Agent, guessed, err = o.agent(a); err != nil {
+	if in.Agent, guessed, err = o.xds(a); err != nil {
 		return in, err
 	}
 	if guessed {
-		warn("The agent does not tell where it serves gRPC (that needs a token with agent:read); taking " + in.Agent.String() + ". -grpc-addr says otherwise.")
+		warn("The agent does not tell where it serves gRPC (a token with agent:read may be missing); taking " + in.Agent.String() + ". -grpc-addr says otherwise.")
 	}
 	if a.tokenMissing {
 		warn("Consul has ACLs, and no token is given; Envoy will probably not be served. -token-file or -token gives one.")
 	}
-	if a.accessLogs != nil && o.adminAccessLog != discard {
+	if a.accessLogs != nil && a.accessLogs.Enabled && o.adminAccessLog != bootstrap.DefaultAdminAccessLog {
 		warn("-admin-access-log-path is ignored, as proxy-defaults has AccessLogs.")
 	}
-	if in.Admin, err = o.admin(a); err != nil {
-		return in, err
-	}
+	in.Admin = o.adminAPI(a)
 	if !in.Ready.IsValid() && o.isIngress(a) {
 		in.Ready, err = o.address.ready()
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/consul"
 )
 
 // bootstrapOptions are the flags of the bootstrap command: those of `consul
@@ -46,14 +47,13 @@ type bootstrapOptions struct {
 	// What validate makes of them.
 	kind  api.ServiceKind // of the gateway; empty for a sidecar
 	ready netip.AddrPort
+	admin netip.AddrPort   // zero when it is not given
+	agent *bootstrap.Agent // nil when it is not given
 }
 
 const (
 	compat121 = "1.21"
 	compat122 = "1.22"
-
-	discard           = "/dev/null"
-	defaultScrapePath = "/metrics"
 )
 
 // parseBootstrapFlags reads arguments; what follows the flags is for Envoy and
@@ -101,7 +101,7 @@ func (o *bootstrapOptions) gatewayFlags(fs *flag.FlagSet) {
 
 func (o *bootstrapOptions) envoyFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.adminBind, "admin-bind", "", "Where Envoy's admin API listens, as `address:port`. By default port 19000 on 127.0.0.1, or on ::1 when the agent is bound to an IPv6 address.")
-	fs.StringVar(&o.adminAccessLog, "admin-access-log-path", discard, "Deprecated: the `file` that requests to the admin API are logged to. Set AccessLogs in proxy-defaults instead.")
+	fs.StringVar(&o.adminAccessLog, "admin-access-log-path", bootstrap.DefaultAdminAccessLog, "Deprecated: the `file` that requests to the admin API are logged to. Set AccessLogs in proxy-defaults instead.")
 	fs.StringVar(&o.readyAddress, "envoy-ready-bind-address", "", "The IP `address` at which GET /ready is answered. Goes with -envoy-ready-bind-port.")
 	fs.IntVar(&o.readyPort, "envoy-ready-bind-port", 0, "The `port` at which GET /ready is answered.")
 }
@@ -110,7 +110,7 @@ func (o *bootstrapOptions) metricsFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&o.omitDeprecatedTags, "omit-deprecated-tags", false, "Leave out the metric tags of before Consul 1.9 (consul.service beside consul.destination.service).")
 	p := &o.prometheus
 	fs.StringVar(&o.prometheusBackend, "prometheus-backend-port", "", "The `port` of a program that merges Envoy's metrics with others: envoy_prometheus_bind_addr leads there instead of to Envoy.")
-	fs.StringVar(&p.ScrapePath, "prometheus-scrape-path", defaultScrapePath, "The `path` at which envoy_prometheus_bind_addr answers.")
+	fs.StringVar(&p.ScrapePath, "prometheus-scrape-path", bootstrap.DefaultScrapePath, "The `path` at which envoy_prometheus_bind_addr answers.")
 	fs.StringVar(&p.CAFile, "prometheus-ca-file", "", "A `file` with the CA certificates of those who may scrape over TLS.")
 	fs.StringVar(&p.CAPath, "prometheus-ca-path", "", "A `directory` of such certificates.")
 	fs.StringVar(&p.CertFile, "prometheus-cert-file", "", "The `file` of the certificate that metrics are served with.")
@@ -166,7 +166,7 @@ func (o *bootstrapOptions) validate() error {
 		return errors.New("no proxy is named; one of -proxy-id, -sidecar-for and -gateway says which")
 	}
 	if o.prometheus.ScrapePath == "" {
-		return errors.New("-prometheus-scrape-path is empty; leave it out for " + defaultScrapePath)
+		return errors.New("-prometheus-scrape-path is empty; leave it out for " + bootstrap.DefaultScrapePath)
 	}
 	if o.prometheusBackend != "" {
 		port, err := strconv.ParseUint(o.prometheusBackend, 10, 16)
@@ -178,7 +178,27 @@ func (o *bootstrapOptions) validate() error {
 	if err := o.prometheus.Validate(); err != nil {
 		return err
 	}
-	return o.validateReady()
+	return errors.Join(o.validateReady(), o.validateAddresses())
+}
+
+// validateAddresses resolves the addresses that are given.
+func (o *bootstrapOptions) validateAddresses() (err error) {
+	if o.adminBind != "" {
+		if o.admin, err = consul.ResolveAddrPort(o.adminBind); err != nil {
+			return fmt.Errorf("-admin-bind: %w", err)
+		}
+	}
+	if o.register && o.kind == api.ServiceKindIngressGateway {
+		if _, err = o.address.ready(); err != nil {
+			return err
+		}
+	}
+	if o.grpcAddr == "" {
+		return nil
+	}
+	agent, err := o.agentAt(o.grpcAddr)
+	o.agent = &agent
+	return err
 }
 
 func (o *bootstrapOptions) validateGateway() error {
@@ -198,6 +218,8 @@ func (o *bootstrapOptions) validateGateway() error {
 		return fmt.Errorf("-gateway: %q is not a kind of gateway; it is one of api, ingress, mesh, terminating", o.gateway)
 	case o.register && o.nodeName != "":
 		return errors.New("-register cannot go with -node-name")
+	case o.register && o.proxyID == "" && o.sidecarFor != "":
+		return errors.New("-register cannot go with -sidecar-for (or CONNECT_SIDECAR_FOR): a gateway is no sidecar")
 	case o.register && o.gateway == "":
 		return errors.New("-register is for gateways only; say which with -gateway")
 	}

@@ -18,7 +18,7 @@ func Run(args []string, version string, stdout, stderr io.Writer) int {
 	app.HelpWriter = stdout
 	app.ErrorWriter = stderr
 	app.Commands = map[string]cli.CommandFactory{
-		"bootstrap": func() (cli.Command, error) { return &bootstrapCommand{ui: ui}, nil },
+		"bootstrap": func() (cli.Command, error) { return &bootstrapCommand{ui: ui, stderr: stderr}, nil },
 		"version":   func() (cli.Command, error) { return versionCommand{ui, version}, nil },
 	}
 	status, err := app.Run()

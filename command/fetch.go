@@ -140,42 +140,42 @@ func (o *bootstrapOptions) loopback(a answers) string {
 	return loopback4
 }
 
-// admin is where Envoy's admin API is to listen.
-func (o *bootstrapOptions) admin(a answers) (bootstrap.Admin, error) {
-	bind := cmp.Or(o.adminBind, net.JoinHostPort(o.loopback(a), strconv.Itoa(defaultAdminPort)))
-	addr, err := consul.ResolveAddrPort(bind)
-	if err != nil {
-		return bootstrap.Admin{}, fmt.Errorf("-admin-bind: %w", err)
+// adminAPI is where Envoy's admin API is to listen.
+func (o *bootstrapOptions) adminAPI(a answers) bootstrap.Admin {
+	if o.admin.IsValid() {
+		return bootstrap.Admin{AddrPort: o.admin}
 	}
-	return bootstrap.Admin{AddrPort: addr}, nil
+	return bootstrap.Admin{AddrPort: netip.AddrPortFrom(netip.MustParseAddr(o.loopback(a)), defaultAdminPort)}
 }
 
-// agent is where Envoy finds the Consul agent, with the CA to verify it: the
-// gRPC flags' word, else the agent's, which prefers TLS.
-func (o *bootstrapOptions) agent(a answers) (agent bootstrap.Agent, guessed bool, err error) {
-	address := o.grpcAddr
-	if address == "" {
-		if address, guessed, err = o.discover(a); err != nil {
-			return agent, guessed, err
-		}
+// xds is where Envoy finds the Consul agent: the gRPC flags' word, else the
+// agent's, which prefers TLS.
+func (o *bootstrapOptions) xds(a answers) (agent bootstrap.Agent, guessed bool, err error) {
+	if o.agent != nil {
+		return *o.agent, false, nil
 	}
-	if agent, err = consul.ParseGRPCAddress(address); err != nil {
-		return agent, guessed, fmt.Errorf("-grpc-addr: %w", err)
+	address, guessed, err := o.discover(a)
+	if err != nil {
+		return agent, guessed, err
+	}
+	agent, err = o.agentAt(address)
+	return agent, guessed, err
+}
+
+// agentAt reads the address of a gRPC endpoint, and the CA to verify it with.
+func (o *bootstrapOptions) agentAt(address string) (bootstrap.Agent, error) {
+	agent, err := consul.ParseGRPCAddress(address)
+	if err != nil {
+		return agent, fmt.Errorf("-grpc-addr: %w", err)
 	}
 	file, dir := o.grpcCAFile, o.grpcCAPath
 	agent.TLS = agent.TLS || (agent.Socket != "" && (file != "" || dir != ""))
 	if agent.TLS {
 		file, dir = cmp.Or(file, o.consul.TLSConfig.CAFile), cmp.Or(dir, o.consul.TLSConfig.CAPath)
 	}
-	pem, err := consul.ReadCA(file, dir)
-	if err != nil || !agent.TLS {
-		return agent, guessed, err
-	}
-	agent.CAPEM, agent.NoCA = pem, o.compat == compat121
-	if pem == "" && !agent.NoCA {
-		err = fmt.Errorf("the agent's gRPC endpoint %s uses TLS, but there is no CA certificate to verify it with; give -grpc-ca-file or -grpc-ca-path (or name another endpoint with -grpc-addr)", agent)
-	}
-	return agent, guessed, err
+	agent.CAPEM, err = consul.ReadCA(file, dir)
+	agent.NoCA = o.compat == compat121
+	return agent, err
 }
 
 // discover takes the agent's word for where it serves gRPC, and the usual port

@@ -113,6 +113,12 @@ func (a *Agents) Refresh(ctx context.Context, c *Client) (AgentInfo, error) {
 		a.known.Delete(key)
 		return info, err
 	}
+	a.known.Range(func(other, answer any) bool {
+		if time.Since(answer.(agentAnswer).at) > agentTTL {
+			a.known.Delete(other)
+		}
+		return true
+	})
 	a.known.Store(key, agentAnswer{info: info, at: time.Now()})
 	return info, nil
 }

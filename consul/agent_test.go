@@ -126,17 +126,21 @@ func TestParseGRPCAddress(t *testing.T) {
 func TestReadCA(t *testing.T) {
 	dir := t.TempDir()
 	must.NoError(t, os.Mkdir(filepath.Join(dir, "b"), 0o755))
-	for name, content := range map[string]string{"c": "3", "a": "1", "b/x": "2"} {
+	ca, err := os.ReadFile("../e2e/parity/testdata/files/ca.pem")
+	must.NoError(t, err)
+	for name, content := range map[string]string{"c": "3\n", "a": "1\n", "b/x": string(ca)} {
 		must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
 	}
-	pem, err := ReadCA("", dir)
+	bundle, err := ReadCA("", dir)
 	must.NoError(t, err)
-	must.Eq(t, "123", pem)
-	pem, err = ReadCA(filepath.Join(dir, "c"), "/nowhere")
+	must.Eq(t, "1\n"+string(ca)+"3\n", bundle)
+	bundle, err = ReadCA(filepath.Join(dir, "b/x"), "/nowhere")
 	must.NoError(t, err)
-	must.Eq(t, "3", pem)
-	_, err = ReadCA("", t.TempDir())
-	must.ErrorContains(t, err, "there is no file in")
+	must.Eq(t, string(ca), bundle)
+	for _, none := range []string{t.TempDir(), filepath.Join(dir, "c")} {
+		_, err = ReadCA("", none)
+		must.ErrorContains(t, err, "there is none in PEM form in "+none)
+	}
 	_, err = ReadCA("", "/nowhere")
 	must.ErrorContains(t, err, "/nowhere")
 }

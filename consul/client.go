@@ -35,11 +35,15 @@ type Config struct {
 // RequestTimeout bounds one request to the local agent.
 const RequestTimeout = 5 * time.Second
 
+// patience bounds a request for which a person waits, who can break it off.
+const patience = time.Minute
+
 // Client talks to the agent of this node.
 type Client struct {
 	cfg       Config
 	client    *api.Client
 	transport *http.Transport
+	timeout   time.Duration // of one request
 }
 
 // New makes a client; it does not connect.
@@ -62,6 +66,7 @@ func NewFromAPI(conf *api.Config) (*Client, error) {
 		return nil, err
 	}
 	c.cfg.Token, c.cfg.AgentToken = conf.Token, conf.Token
+	c.timeout = patience
 	return c, nil
 }
 
@@ -73,7 +78,7 @@ func open(cfg Config, conf *api.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up a client for Consul at %s: %w", cfg.Address, err)
 	}
-	return &Client{cfg: cfg, client: client, transport: transport}, nil
+	return &Client{cfg: cfg, client: client, transport: transport, timeout: RequestTimeout}, nil
 }
 
 // Close gives back the connections that are idle.
@@ -82,9 +87,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Address is the agent's, as it was given.
 func (c *Client) Address() string { return c.cfg.Address }
 
-// ask runs one request within RequestTimeout; it carries the client's token.
+// ask runs one request within the client's timeout, with its token.
 func (c *Client) ask(ctx context.Context, request func(*api.QueryOptions) error) error {
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	return request((&api.QueryOptions{}).WithContext(ctx))
 }
@@ -95,6 +100,9 @@ func (c *Client) unreachable(doing string, err error) error {
 	var status api.StatusError
 	if !errors.As(err, &status) {
 		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
+	}
+	if strings.Contains(status.Body, aclNotFound) {
+		return fmt.Errorf("%s: Consul at %s does not know the ACL token: %s", doing, c.cfg.Address, strings.TrimSpace(status.Body))
 	}
 	if status.Code == http.StatusForbidden {
 		who := "no ACL token is given"

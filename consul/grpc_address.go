@@ -1,6 +1,8 @@
 package consul
 
 import (
+	"cmp"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"net"
@@ -56,41 +58,37 @@ func ResolveAddrPort(hostPort string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("resolve %q: %w", host, err)
 	}
 	addr, _ := netip.AddrFromSlice(ip.IP)
-	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), nil
+	return netip.AddrPortFrom(addr.Unmap().WithZone(ip.Zone), uint16(number)), nil
 }
 
 // ReadCA reads the certificates of a file, or of all files below a directory
 // in the order of their names; a file wins over a directory. None named is no
 // error, the bootstrap's rules decide.
 func ReadCA(file, dir string) (string, error) {
-	if file != "" {
-		return readPEM(file)
-	}
-	if dir == "" {
+	from := cmp.Or(file, dir)
+	if from == "" {
 		return "", nil
 	}
-	var all strings.Builder
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		pem, err := readPEM(path)
-		all.WriteString(pem)
-		return err
-	})
-	if err == nil && all.Len() == 0 {
-		err = fmt.Errorf("there is no file in %s", dir)
-	}
+	bundle, err := readAll(from)
 	if err != nil {
 		return "", fmt.Errorf("read the CA certificates for Consul's gRPC endpoint: %w", err)
 	}
-	return all.String(), nil
+	if block, _ := pem.Decode(bundle); block == nil {
+		return "", fmt.Errorf("read the CA certificates for Consul's gRPC endpoint: there is none in PEM form in %s", from)
+	}
+	return string(bundle), nil
 }
 
-func readPEM(file string) (string, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read the CA certificate for Consul's gRPC endpoint: %w", err)
-	}
-	return string(pem), nil
+// readAll joins all files below a path, which may be one.
+func readAll(path string) ([]byte, error) {
+	var all []byte
+	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		all = append(all, content...)
+		return err
+	})
+	return all, err
 }

@@ -64,7 +64,8 @@ func (c *Client) Service(ctx context.Context, id string) (*api.AgentService, err
 		svc, _, err = c.client.Agent().Service(id, q)
 		return err
 	})
-	if isStatus(err, http.StatusNotFound) {
+	var status api.StatusError
+	if errors.As(err, &status) && status.Code == http.StatusNotFound && strings.Contains(status.Body, "unknown service ID") {
 		return nil, nil
 	}
 	if err != nil {
@@ -97,7 +98,7 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 
 // Register tells the agent of a service.
 func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, opts api.ServiceRegisterOpts) error {
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx))
 	var status api.StatusError

@@ -69,12 +69,25 @@ func strictly(doc any, d protoreflect.MessageDescriptor) any {
 			object[name] = strictValue(value, f)
 			continue
 		}
+		list = flat(list) // the user's brackets within those of the consul command
 		for i := range list {
 			list[i] = strictValue(list[i], f)
 		}
 		object[name] = list
 	}
 	return object
+}
+
+func flat(list []any) []any {
+	var out []any
+	for _, item := range list {
+		if nested, ok := item.([]any); ok {
+			out = append(out, nested...)
+		} else {
+			out = append(out, item)
+		}
+	}
+	return out
 }
 
 func strictValue(value any, f protoreflect.FieldDescriptor) any {

@@ -88,7 +88,7 @@ func TestMistakes(t *testing.T) {
 		{name: "bootstrap key", config: withSidecar("config = {\n envoy_tracing_json = \"zipkin\"\n}", ""), want: "sidecar_service.proxy.config.envoy_tracing_json: line 1, column 1: it is not JSON"},
 		{name: "no such extension", config: withSidecar(`config = {
 			envoy_tracing_json = "{\"http\": {\"name\": \"x\", \"typed_config\": {\"@type\": \"type.googleapis.com/no.such.Tracer\"}}}"
-		}`, ""), want: "sidecar_service.proxy.config.envoy_tracing_json: Envoy refuses the bootstrap with it: exit status 1: "},
+		}`, ""), want: "sidecar_service.proxy.config.envoy_tracing_json: Envoy refuses the bootstrap with it: "},
 		{name: "public port taken", network: takenNetwork, config: withSidecar("", ""), want: fmt.Sprintf("the port %s (mesh) is already in use by another process", taken.Addr()), again: true},
 		{name: "envoy missing", config: withSidecar("", "envoy {\n path = \"/nowhere/envoy\"\n}"), want: "envoy.path: there is no Envoy at /nowhere/envoy; install it there"},
 		{name: "envoy not executable", config: withSidecar("", fmt.Sprintf("envoy {\n path = %q\n}", plain)), want: "is not an executable file"},

@@ -47,8 +47,8 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 // diedEarly asks Envoy itself what it did not like.
 func (s *Sidecar) diedEarly(ctx context.Context, config *os.File) error {
 	err := fmt.Errorf("Envoy %s before it was ready", s.proc.Exit())
-	if reason := validateBootstrap(ctx, s.spec.Envoy.Path, s.spec.Run.User, config); reason != nil {
-		return fmt.Errorf("%w; it refuses the bootstrap: %w", err, reason)
+	if reason := validateBootstrap(ctx, s.spec, config); reason != nil {
+		return fmt.Errorf("%w; %w", err, reason)
 	}
 	return fmt.Errorf("%w; it accepts the bootstrap, so see the task's log for the reason", err)
 }

@@ -31,7 +31,7 @@ func EnvoyVersion(ctx context.Context, path string, user process.User) (string, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	out, err := envoyOnce(ctx, path, user, nil, "--version")
+	out, err := runOnce(envoyCommand(ctx, path, user, "--version"), user)
 	if match := envoyVersion.FindSubmatch(out); match != nil {
 		return string(match[1]), nil
 	}
@@ -66,38 +66,60 @@ func unfit(format string, args ...any) error {
 	return &UnfitBinaryError{fmt.Errorf(format, args...)}
 }
 
-// validateBootstrap runs `envoy --mode validate` and gives Envoy's complaint.
-func validateBootstrap(ctx context.Context, path string, user process.User, config *os.File) error {
+// RefusedError is Envoy's complaint about a bootstrap.
+type RefusedError struct{ Complaint string }
+
+func (e *RefusedError) Error() string { return "it refuses the bootstrap: " + e.Complaint }
+
+// validateBootstrap runs `envoy --mode validate` where and as Envoy will run.
+// The error is a *RefusedError when Envoy says so itself.
+func validateBootstrap(ctx context.Context, spec Spec, config *os.File) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if _, err := config.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	out, err := envoyOnce(ctx, path, user, config, validateArgs()...)
-	if err == nil {
-		return nil
+	dir, err := os.Open(spec.Run.Dir)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: %s", err, truncate(wholeBootstrap.ReplaceAllString(lastLine(out), "")))
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	cmd := envoyCommand(ctx, spec.Envoy.Path, spec.Run.User, validateArgs()...)
+	cmd.ExtraFiles = []*os.File{config} // descriptor 3
+	cmd.Env = spec.Run.Env
+	// The user may have no way to the directory by its path.
+	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
+	out, err := runOnce(cmd, spec.Run.User)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
+		return &RefusedError{Complaint: truncate(wholeBootstrap.ReplaceAllString(lastLine(out), ""))}
+	}
+	if err != nil {
+		return fmt.Errorf("let Envoy validate the bootstrap: %w", err)
+	}
+	return nil
 }
 
 // wholeBootstrap is what Envoy adds to some of its complaints: all of it, the
 // token included.
 var wholeBootstrap = regexp.MustCompile(`: \{".*$`)
 
-// envoyOnce runs Envoy to its end and gives what it printed.
-func envoyOnce(ctx context.Context, path string, user process.User, config *os.File, args ...string) ([]byte, error) {
+// envoyCommand is an Envoy that does one thing and ends.
+func envoyCommand(ctx context.Context, path string, user process.User, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = "/", []string{}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if config != nil {
-		cmd.ExtraFiles = []*os.File{config} // descriptor 3
-	}
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if user.Switch {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
 	}
+	return cmd
+}
+
+// runOnce runs it to its end and gives what it printed.
+func runOnce(cmd *exec.Cmd, user process.User) ([]byte, error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	if err != nil {
 		err = process.Hint(err, user)

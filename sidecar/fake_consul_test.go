@@ -75,7 +75,7 @@ func (c *fakeConsul) read(w http.ResponseWriter, r *http.Request) {
 	defer c.mu.Unlock()
 	reg, ok := c.services[r.PathValue("id")]
 	if !ok {
-		http.Error(w, "unknown service", http.StatusNotFound)
+		http.Error(w, "unknown service ID", http.StatusNotFound)
 		return
 	}
 	svc := agentService(reg)

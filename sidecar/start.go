@@ -236,16 +236,21 @@ func (s *Sidecar) judge(ctx context.Context, config *os.File, hatches []string) 
 	if len(hatches) == 0 {
 		return nil
 	}
-	err := validateBootstrap(ctx, s.spec.Envoy.Path, s.spec.Run.User, config)
-	if err == nil {
-		return nil
+	err := validateBootstrap(ctx, s.spec, config)
+	var refused *RefusedError
+	if !errors.As(err, &refused) {
+		return err
 	}
+	var own []string
 	for _, hatch := range hatches {
 		if key, ok := s.ownKey(hatch); ok {
-			return Invalidf("sidecar_service.proxy.config."+key, "Envoy refuses the bootstrap with it: %v", err)
+			own = append(own, key)
 		}
 	}
-	return fmt.Errorf("Envoy refuses the bootstrap with %s from Consul's config entries: %w", quoteAll(hatches), err)
+	if len(own) == len(hatches) {
+		return Invalidf("sidecar_service.proxy.config."+strings.Join(own, ", "), "Envoy refuses the bootstrap with it: %s", refused.Complaint)
+	}
+	return fmt.Errorf("Envoy refuses the bootstrap with %s, which Consul's config entries have a part in: %s", quoteAll(hatches), refused.Complaint)
 }
 
 // renderError tells a key of the job's own proxy.config from one that came from

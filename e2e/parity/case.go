@@ -30,9 +30,13 @@ type Case struct {
 	// Warning is a part of what it says beside its result.
 	Warning string
 
-	// Differs is why the two commands do not do the same; Consul's then has a
-	// result where ours complains, or none that Envoy takes where ours has one.
+	// Differs is why the two commands do not do the same. What the consul
+	// command prints then is refused by Envoy if, and only if, it says "Envoy
+	// refuses".
 	Differs string
+
+	// Unfit results are refused by the Envoy of today.
+	Unfit bool
 
 	// Live cases depend on how the agent is reached, and are not recorded.
 	Live bool

@@ -40,5 +40,5 @@ var accessLogCases = []Case{
 	{Name: "Access logs are for the admin API even when listeners have none", Args: web, AccessLogs: &api.AccessLogsConfig{Enabled: true, DisableListenerLogs: true}},
 	{Name: "Access logs hold without the central config", Args: web + "-no-central-config", AccessLogs: &api.AccessLogsConfig{Enabled: true}},
 	{Name: "Access logs go before the admin log's file", Args: web + "-admin-access-log-path /dev/stdout", AccessLogs: &api.AccessLogsConfig{Enabled: true}, Warning: "-admin-access-log-path is ignored, as proxy-defaults has AccessLogs"},
-	{Name: "Access logs that are off leave the admin log's file", Args: web + "-admin-access-log-path /dev/stdout", AccessLogs: &api.AccessLogsConfig{}},
+	{Name: "Access logs that are off leave the admin log's file", Args: web + "-admin-access-log-path /dev/stdout", AccessLogs: &api.AccessLogsConfig{}, Warning: "-admin-access-log-path is deprecated"},
 }

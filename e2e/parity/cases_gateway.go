@@ -36,6 +36,7 @@ var gatewayCases = []Case{
 	{Name: "Expose the servers through another gateway", Args: "-gateway ingress -register -expose-servers", Error: "-expose-servers is for mesh gateways only"},
 	{Name: "Expose the servers without registering", Args: "-gateway mesh -expose-servers", Error: "-expose-servers requires -register"},
 	{Name: "Register a sidecar", Args: web + "-register", Error: "-register is for gateways only"},
+	{Name: "Register a gateway as a sidecar", Args: "-gateway mesh -register -sidecar-for web", Error: "-register cannot go with -sidecar-for", Differs: "the consul command takes the sidecar's ID for the gateway"},
 	{Name: "Register on another node", Args: "-gateway mesh -register -proxy-id mgw-1 -node-name node", Error: "-register cannot go with -node-name"},
 	{Name: "Register at an address that cannot be bound", Args: "-gateway mesh -register -service border -address 198.51.100.7:443", Error: `-address: "198.51.100.7" is no address of this machine`},
 	{Name: "A gateway address without a port that is no IP address", Args: "-gateway mesh -address host", Error: `"host" is not an IP address or host:port`},

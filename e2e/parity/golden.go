@@ -1,6 +1,8 @@
 package parity
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -28,6 +31,7 @@ type Golden struct {
 
 // Reply is an answer of the agent. Body is JSON, or Text is something else.
 type Reply struct {
+	Sent   json.RawMessage `json:"sent,omitempty"` // what it answers to
 	Status int             `json:"status"`
 	Body   json.RawMessage `json:"body,omitempty"`
 	Text   string          `json:"text,omitempty"`
@@ -98,7 +102,15 @@ func Record(address string) *Recorder {
 		},
 		ModifyResponse: r.keep,
 	}
-	r.Server = httptest.NewServer(proxy)
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), sentKey{}, body)))
+	}))
 	return r
 }
 
@@ -109,13 +121,21 @@ func (r *Recorder) Replies() map[string]Reply {
 	return r.replies
 }
 
+type sentKey struct{}
+
+// sentBody is what the command sent to the recorder.
+func sentBody(r *http.Request) json.RawMessage {
+	body, _ := r.Context().Value(sentKey{}).([]byte)
+	return body
+}
+
 func (r *Recorder) keep(resp *http.Response) error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	resp.Body = io.NopCloser(strings.NewReader(string(body)))
-	reply := Reply{Status: resp.StatusCode}
+	reply := Reply{Status: resp.StatusCode, Sent: sentBody(resp.Request)}
 	var doc any
 	if json.Unmarshal(body, &doc) == nil {
 		reply.Body, err = json.Marshal(prune(resp.Request.URL.Path, doc))
@@ -181,7 +201,26 @@ func Replay(replies map[string]Reply) *httptest.Server {
 			http.Error(w, fmt.Sprintf("no reply is recorded to %s", key(r)), http.StatusNotImplemented)
 			return
 		}
+		if sent, err := io.ReadAll(r.Body); err != nil || !SameJSON(sent, reply.Sent) {
+			http.Error(w, fmt.Sprintf("to %s was sent %s, which is not %s (%v)", key(r), sent, reply.Sent, err), http.StatusNotImplemented)
+			return
+		}
 		w.WriteHeader(reply.Status)
 		_, _ = w.Write(append(reply.Body, reply.Text...))
 	}))
+}
+
+// SameJSON tells whether two texts are the same JSON, or both empty.
+func SameJSON(a, b []byte) bool {
+	return reflect.DeepEqual(parsed(a), parsed(b))
+}
+
+func parsed(text []byte) any {
+	var doc any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&doc); err != nil {
+		return string(text)
+	}
+	return doc
 }
