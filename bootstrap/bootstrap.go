@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
-	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -80,99 +76,6 @@ func build(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap, error) {
 		b.Tracing = tracing //nolint:staticcheck // deprecated, but where the key's documentation puts it
 	}
 	return b, nil
-}
-
-// addStatsSinks adds the telemetry collector after all other sinks, which
-// flushes seldom when it is the only one.
-func addStatsSinks(b *bootstrapv3.Bootstrap, in Inputs, cfg proxyConfig) (err error) {
-	if b.StatsSinks, err = statsSinks(in, cfg); err != nil {
-		return err
-	}
-	if cfg.flushInterval != "" {
-		if b.StatsFlushInterval, err = flushInterval(cfg.flushInterval); err != nil {
-			return underKey(keyFlushInterval, err)
-		}
-	}
-	if cfg.collectorDir == "" {
-		return nil
-	}
-	if len(b.StatsSinks) == 0 && b.StatsFlushInterval == nil {
-		b.StatsFlushInterval = durationpb.New(time.Minute)
-	}
-	sink, cluster, err := collector(in, cfg.collectorDir)
-	if err != nil {
-		return underKey(keyCollectorDir, err)
-	}
-	b.StatsSinks = append(b.StatsSinks, sink)
-	b.StaticResources.Clusters = withCluster(b.StaticResources.Clusters, cluster)
-	return nil
-}
-
-// Envoy's bounds of the interval.
-const minFlush, maxFlush = time.Millisecond, 5 * time.Minute
-
-var protoDuration = regexp.MustCompile(`^\d+(\.\d{1,9})?s$`)
-
-func flushInterval(text string) (*durationpb.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil || !protoDuration.MatchString(text) || d < minFlush || d >= maxFlush {
-		return nil, fmt.Errorf("%q is not an interval that Envoy takes: seconds such as \"5s\" or \"0.5s\", from 0.001s and below 300s", text)
-	}
-	return durationpb.New(d), nil
-}
-
-// staticResources begins with the cluster of the Consul agent, then has the
-// user's, then those that this package adds.
-func staticResources(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap_StaticResources, error) {
-	agent, err := localAgent(in.Agent)
-	if err != nil {
-		return nil, err
-	}
-	r := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{agent}}
-	if cfg.extraClusters != "" {
-		extra, err := readList(cfg.extraClusters, func() *clusterv3.Cluster { return &clusterv3.Cluster{} })
-		if err != nil {
-			return nil, underKey(keyExtraClusters, err)
-		}
-		r.Clusters = append(r.Clusters, extra...)
-		if err := distinct(r.Clusters); err != nil {
-			return nil, underKey(keyExtraClusters, err)
-		}
-	}
-	if cfg.extraListeners != "" {
-		if r.Listeners, err = readList(cfg.extraListeners, func() *listenerv3.Listener { return &listenerv3.Listener{} }); err != nil {
-			return nil, underKey(keyExtraListeners, err)
-		}
-	}
-	exposed, err := exposures(in, cfg)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range exposed {
-		listener, err := e.listener(in.Prometheus)
-		if err != nil {
-			return nil, err
-		}
-		r.Clusters = withCluster(r.Clusters, e.cluster)
-		r.Listeners = append(r.Listeners, listener)
-	}
-	if len(exposed) > 0 && in.Prometheus.tls() {
-		r.Secrets = in.Prometheus.secrets()
-	}
-	return r, underKey(keyExtraListeners, distinct(r.Listeners))
-}
-
-// distinct refuses two resources of one name: Envoy refuses two clusters, and
-// of two listeners it leaves out one without a word.
-func distinct[R interface{ GetName() string }](resources []R) error {
-	seen := map[string]bool{}
-	for _, r := range resources {
-		if name := r.GetName(); name != "" && seen[name] {
-			return fmt.Errorf("there are two of the name %q", name)
-		}
-		seen[r.GetName()] = true
-	}
-	return nil
 }
 
 // Marshal gives the JSON that Envoy reads with --config-path; equal messages

@@ -10,8 +10,9 @@
 //
 // Read inputs.go for what is needed, bootstrap.go for how it is put together,
 // then the file of the part you are after. hatch.go reads the keys that hold
-// Envoy's own JSON (json.go says where in a text something stands); template.go
-// is the key that replaces the whole.
+// Envoy's own JSON: json.go parses it and knows where in the text something
+// stands, conform.go holds it against the message, opaque.go carries what is
+// unknown here. template.go is the key that replaces the whole.
 //
 // # Where it differs from the consul command
 //

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -183,30 +182,6 @@ func (in Inputs) validate() error {
 		return errors.New("the ACL token: it contains '%', which Envoy takes for a command in the metadata it sends")
 	}
 	return in.Prometheus.Validate()
-}
-
-// maxSocketPath is how long the path of a unix socket may be.
-const maxSocketPath = 107
-
-func socketPath(path string) error {
-	if len(path) > maxSocketPath {
-		return fmt.Errorf("the socket's path %q has %d characters; it may have %d", path, len(path), maxSocketPath)
-	}
-	return clean(path)
-}
-
-// clean refuses what the consul command, which pastes texts into JSON, would
-// make something else of.
-func clean(text string) error {
-	if !utf8.ValidString(text) {
-		return errors.New("it is not UTF-8")
-	}
-	for _, r := range text {
-		if r == '"' || r == '\\' || r < ' ' {
-			return fmt.Errorf("it contains %q; quotes, backslashes and control characters are not taken", r)
-		}
-	}
-	return nil
 }
 
 // cluster is Envoy's node.cluster: the service that the proxy stands for.

@@ -3,7 +3,6 @@ package bootstrap
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,7 +11,6 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	"google.golang.org/protobuf/proto"
 )
 
 // exposure is a part of Envoy's admin API that is let out: one path of it on a
@@ -157,12 +155,4 @@ func (p Prometheus) secrets() []*tlsv3.Secret {
 
 func fileSource(path string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: path}}
-}
-
-// withCluster adds a cluster unless the user gave one of that name.
-func withCluster(clusters []*clusterv3.Cluster, c *clusterv3.Cluster) []*clusterv3.Cluster {
-	if slices.ContainsFunc(clusters, func(known *clusterv3.Cluster) bool { return known.GetName() == c.GetName() }) {
-		return clusters
-	}
-	return append(clusters, proto.CloneOf(c))
 }

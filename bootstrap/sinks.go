@@ -11,11 +11,14 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // statsSinks are where Envoy pushes its stats to, in the consul command's order.
@@ -138,4 +141,43 @@ func collector(in Inputs, dir string) (*metricsv3.StatsSink, *clusterv3.Cluster,
 		EmitTagsAsLabels: true,
 	})
 	return sink, cluster, err
+}
+
+// addStatsSinks adds the telemetry collector after all other sinks, which
+// flushes seldom when it is the only one.
+func addStatsSinks(b *bootstrapv3.Bootstrap, in Inputs, cfg proxyConfig) (err error) {
+	if b.StatsSinks, err = statsSinks(in, cfg); err != nil {
+		return err
+	}
+	if cfg.flushInterval != "" {
+		if b.StatsFlushInterval, err = flushInterval(cfg.flushInterval); err != nil {
+			return underKey(keyFlushInterval, err)
+		}
+	}
+	if cfg.collectorDir == "" {
+		return nil
+	}
+	if len(b.StatsSinks) == 0 && b.StatsFlushInterval == nil {
+		b.StatsFlushInterval = durationpb.New(time.Minute)
+	}
+	sink, cluster, err := collector(in, cfg.collectorDir)
+	if err != nil {
+		return underKey(keyCollectorDir, err)
+	}
+	b.StatsSinks = append(b.StatsSinks, sink)
+	b.StaticResources.Clusters = withCluster(b.StaticResources.Clusters, cluster)
+	return nil
+}
+
+// Envoy's bounds of the interval.
+const minFlush, maxFlush = time.Millisecond, 5 * time.Minute
+
+var protoDuration = regexp.MustCompile(`^\d+(\.\d{1,9})?s$`)
+
+func flushInterval(text string) (*durationpb.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || !protoDuration.MatchString(text) || d < minFlush || d >= maxFlush {
+		return nil, fmt.Errorf("%q is not an interval that Envoy takes: seconds such as \"5s\" or \"0.5s\", from 0.001s and below 300s", text)
+	}
+	return durationpb.New(d), nil
 }

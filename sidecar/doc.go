@@ -21,7 +21,7 @@
 // Reading order: spec.go, sidecar.go, start.go, supervise.go, then the stage of
 // interest, each with what is pure in it apart from its edge:
 //
-//	registration.go
+//	registration.go   render.go
 //	envoy_args.go     envoy_binary.go, run_dir.go, launch.go, orphans.go
 //	ready.go          envoy_admin.go, await_ready.go
 package sidecar

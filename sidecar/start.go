@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
 
-	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
@@ -194,85 +192,6 @@ func (s *Sidecar) register(ctx context.Context) error {
 // tell registers; checks that are not named go.
 func (s *Sidecar) tell(ctx context.Context, reg *api.AgentServiceRegistration) error {
 	return s.consul.Register(ctx, reg, api.ServiceRegisterOpts{ReplaceExistingChecks: true})
-}
-
-// render gives the bootstrap as a file in memory; the caller closes it.
-func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
-	in, err := s.consul.Inputs(ctx, s.proxyID(), bootstrap.Inputs{
-		Agent: s.agent.XDS,
-		Admin: bootstrap.Admin{Socket: adminSocket},
-		Token: s.spec.Consul.Token,
-		Env:   bootstrap.Environ(s.spec.Run.Env),
-	})
-	if err != nil {
-		return nil, err
-	}
-	message, err := bootstrap.Render(in)
-	if err != nil {
-		return nil, s.renderError(err)
-	}
-	content, err := bootstrap.Marshal(message)
-	if err != nil {
-		return nil, fmt.Errorf("render the bootstrap: %w", err)
-	}
-	note := ""
-	if s.agent.Note != "" {
-		note = " (" + s.agent.Note + ")"
-	}
-	s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
-	file, err := secretFile("bootstrap.json", content, s.spec.Run.User)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.judge(ctx, file, bootstrap.HatchKeys(in.Proxy.Proxy.Config)); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
-// judge lets Envoy say what it makes of its own JSON, before it is started
-// with it.
-func (s *Sidecar) judge(ctx context.Context, config *os.File, hatches []string) error {
-	if len(hatches) == 0 {
-		return nil
-	}
-	err := validateBootstrap(ctx, s.spec, config)
-	var refused *RefusedError
-	if !errors.As(err, &refused) {
-		return err
-	}
-	var own []string
-	for _, hatch := range hatches {
-		if key, ok := s.ownKey(hatch); ok {
-			own = append(own, key)
-		}
-	}
-	if len(own) == len(hatches) {
-		return Invalidf("sidecar_service.proxy.config."+strings.Join(own, ", "), "Envoy refuses the bootstrap with it: %s", refused.Complaint)
-	}
-	return fmt.Errorf("Envoy refuses the bootstrap with %s, which Consul's config entries have a part in: %s", quoteAll(hatches), refused.Complaint)
-}
-
-// renderError tells a key of the job's own proxy.config from one that came from
-// a config entry.
-func (s *Sidecar) renderError(err error) error {
-	var wrong *bootstrap.KeyError
-	if errors.As(err, &wrong) {
-		if key, ok := s.ownKey(wrong.Key); ok {
-			return Invalidf("sidecar_service.proxy.config."+key, "%v", wrong.Err)
-		}
-	}
-	return fmt.Errorf("render the bootstrap: %w", err)
-}
-
-// ownKey gives a key of the bootstrap as the job spells it, when it does.
-func (s *Sidecar) ownKey(key string) (string, bool) {
-	for own := range s.spec.Proxy.Config {
-		if strings.EqualFold(own, key) {
-			return own, true
-		}
-	}
-	return "", false
 }
 
 func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
