@@ -20,6 +20,7 @@ import (
 // AgentInfo is what the agent says of itself.
 type AgentInfo struct {
 	Version string
+	Node    string          // empty when it does not tell
 	XDS     bootstrap.Agent // where Envoy finds the agent
 	Note    string          // what is worth telling of how XDS was chosen
 }
@@ -28,6 +29,7 @@ type AgentInfo struct {
 type Self struct {
 	Config struct {
 		Version  string
+		NodeName string
 		BindAddr string // since Consul 1.22
 	}
 	DebugConfig struct {
@@ -72,7 +74,7 @@ func (c *Client) Info(ctx context.Context) (AgentInfo, error) {
 	if err != nil {
 		return AgentInfo{}, err
 	}
-	info := AgentInfo{Version: self.Config.Version}
+	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName}
 	if !self.DebugConfig.ConnectEnabled {
 		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
 	}

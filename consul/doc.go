@@ -5,5 +5,6 @@
 //	client.go   how the agent is reached; requests and their failures
 //	agent.go    what the agent says of itself, and where it serves xDS
 //	services.go registrations and their checks
+//	watch.go    which services come and go, once for the node
 //	inputs.go   what a bootstrap is rendered from, in parallel requests
 package consul

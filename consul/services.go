@@ -111,9 +111,10 @@ func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration
 	return nil
 }
 
-// Deregister is content when there is nothing to remove.
-func (c *Client) Deregister(ctx context.Context, id string) error {
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
+// Deregister is content when there is nothing to remove, and tells whether
+// there was.
+func (c *Client) Deregister(ctx context.Context, id string) (found bool, err error) {
+	err = c.ask(ctx, func(q *api.QueryOptions) error {
 		err := c.client.Agent().ServiceDeregisterOpts(id, q)
 		if isStatus(err, http.StatusForbidden) && c.cfg.AgentToken != "" { // the task's token may be gone by now
 			q.Token = c.cfg.AgentToken
@@ -121,10 +122,13 @@ func (c *Client) Deregister(ctx context.Context, id string) error {
 		}
 		return err
 	})
-	if err != nil && !isStatus(err, http.StatusNotFound) {
-		return c.unreachable("deregister "+id, err)
+	if isStatus(err, http.StatusNotFound) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, c.unreachable("deregister "+id, err)
+	}
+	return true, nil
 }
 
 // MarkCritical adds a TTL check to a registered service, or takes the one that

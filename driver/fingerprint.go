@@ -104,7 +104,11 @@ func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.Ag
 		return consul.AgentInfo{}, err
 	}
 	defer client.Close()
-	return p.agents.Refresh(ctx, client)
+	info, err := p.agents.Refresh(ctx, client)
+	if err == nil {
+		p.follow(settings, info.Node)
+	}
+	return info, err
 }
 
 // somebody is a user without any rights of its own, as those are that Envoy

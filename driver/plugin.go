@@ -40,6 +40,7 @@ type Plugin struct {
 	events *eventer.Eventer
 	tasks  *tasks
 	agents consul.Agents
+	watch  nodeWatch
 
 	environ environ
 	root    bool
@@ -122,7 +123,7 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 
 // host is what the sidecar of a task has of the plugin.
 func (p *Plugin) host(task *drivers.TaskConfig) sidecar.Host {
-	return sidecar.Host{Agents: &p.agents, Emit: p.emitter(task), Log: p.log}
+	return sidecar.Host{Agents: &p.agents, Watch: &p.watch.Watch, Emit: p.emitter(task), Log: p.log}
 }
 
 // node is what tasks take from the node.

@@ -32,6 +32,10 @@ const inNamespace = "E2E_IN_NAMESPACE"
 // free there, and bridges and packet filters go with it.
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if address := os.Getenv(asApp); address != "" {
+		fmt.Fprintln(os.Stderr, "e2e: the app ends:", runApp(address))
+		os.Exit(1)
+	}
 	if os.Getenv(inNamespace) == "" {
 		os.Exit(runInNamespace())
 	}

@@ -10,8 +10,9 @@
 //	              ▼                                  ▼
 //	          warming ── local service answers ──▶ serving
 //	              │                                  │
+//	              ├─ lost by Consul ─▶ draining ─ registered again ─▶ back
 //	              ├────────── Envoy exits ───────────┤──▶ exited
-//	              └── Stop: withdraw ─ terminate ────┘
+//	              └─ Stop: withdraw ─ drain ─ end ───┘
 //
 // One goroutine per sidecar (supervise.go) owns all that changes after Start
 // or Attach. It publishes an immutable Status, and Done is closed once when
@@ -23,5 +24,5 @@
 //
 //	registration.go   render.go
 //	envoy_args.go     envoy_binary.go, run_dir.go, launch.go, orphans.go
-//	ready.go          envoy_admin.go, await_ready.go
+//	ready.go          envoy_admin.go, await_ready.go, drain.go, restore.go
 package sidecar

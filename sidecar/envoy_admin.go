@@ -36,7 +36,20 @@ func newAdmin(dir string) admin {
 
 // get gives the answer's body and status.
 func (a admin) get(ctx context.Context, path string) ([]byte, int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+path, nil)
+	return a.ask(ctx, http.MethodGet, path)
+}
+
+// post makes Envoy do something.
+func (a admin) post(ctx context.Context, path string) error {
+	body, code, err := a.ask(ctx, http.MethodPost, path)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("Envoy answers %d: %s", code, strings.TrimSpace(string(body)))
+	}
+	return err
+}
+
+func (a admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -96,6 +109,20 @@ func (a admin) progress(ctx context.Context) progress {
 		}
 	}
 	return p
+}
+
+// inbound counts the open connections of the listener on a port.
+func (a admin) inbound(ctx context.Context, port int) (int, error) {
+	filter := fmt.Sprintf(`^listener\..*_%d\.downstream_cx_active$`, port)
+	body, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(filter))
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("Envoy answers %d", code)
+	}
+	open := 0
+	for _, n := range parseStats(body) {
+		open += n
+	}
+	return open, err
 }
 
 // parseStats reads lines of "name: number".

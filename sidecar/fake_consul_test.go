@@ -22,15 +22,52 @@ type fakeConsul struct {
 	refuse   string            // requests whose "METHOD path" contains this are refused
 	refusal  int               // the status of refusals
 	hanging  chan struct{}     // requests wait until it is closed
+	queries  int               // of the catalog, since something was registered or removed
+	asked    map[string]int    // reads of a service, by its ID
+}
+
+// catalog answers at once, which a blocking query may.
+func (c *fakeConsul) catalog(w http.ResponseWriter, _ *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queries++
+	services := []*api.AgentService{}
+	for _, reg := range c.services {
+		services = append(services, agentService(reg))
+	}
+	w.Header().Set("X-Consul-Index", "7")
+	_ = json.NewEncoder(w).Encode(api.CatalogNodeServiceList{Node: &api.Node{Node: "node"}, Services: services})
+}
+
+// watched tells whether the catalog was read as it is now.
+func (c *fakeConsul) watched() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queries > 1
+}
+
+func (c *fakeConsul) remove(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queries = 0
+	delete(c.services, id)
+}
+
+// reads counts how often a service was asked for.
+func (c *fakeConsul) reads(id string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked[id]
 }
 
 func startFakeConsul(t *testing.T) *fakeConsul {
 	t.Helper()
-	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}, refusal: http.StatusInternalServerError}
+	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}, asked: map[string]int{}, refusal: http.StatusInternalServerError}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/agent/self", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"Config":{"Version":"1.22.7"},"DebugConfig":{"ConnectEnabled":true},"xDS":{"Ports":{"Plaintext":8502,"TLS":8503}}}`))
 	})
+	mux.HandleFunc("GET /v1/catalog/node-services/{node}", c.catalog)
 	mux.HandleFunc("GET /v1/agent/services", c.list)
 	mux.HandleFunc("GET /v1/agent/service/{id}", c.read)
 	mux.HandleFunc("PUT /v1/agent/service/register", c.register)
@@ -73,6 +110,7 @@ func (c *fakeConsul) list(w http.ResponseWriter, _ *http.Request) {
 func (c *fakeConsul) read(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked[r.PathValue("id")]++
 	reg, ok := c.services[r.PathValue("id")]
 	if !ok {
 		http.Error(w, "unknown service ID", http.StatusNotFound)
@@ -101,6 +139,7 @@ func (c *fakeConsul) register(_ http.ResponseWriter, r *http.Request) {
 func (c *fakeConsul) add(reg *api.AgentServiceRegistration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.queries = 0
 	c.services[reg.ID] = reg
 	for id := range c.checks {
 		if strings.HasPrefix(id, reg.ID+":") {
@@ -115,6 +154,7 @@ func (c *fakeConsul) add(reg *api.AgentServiceRegistration) {
 func (c *fakeConsul) deregister(_ http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.queries = 0
 	delete(c.services, r.PathValue("id"))
 }
 

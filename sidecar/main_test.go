@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ const (
 	alone       = "alone"    // never reaches Consul
 	picky       = "picky"    // refuses the listeners that Consul sends
 	stubborn    = "stubborn" // ignores SIGTERM
+	busy        = "busy"     // has a connection that ends soon after it was told to
+	clinging    = "clinging" // has a connection that does not end
 	notEnvoy    = "impostor" // some other program
 )
 
@@ -96,8 +99,20 @@ func fakeAdmin(temper string) http.Handler {
 	case picky:
 		lds, refused = 0, 1
 	}
+	var told atomic.Int64 // when connections were told to end
+	mux.HandleFunc("POST /healthcheck/fail", func(http.ResponseWriter, *http.Request) { told.Store(time.Now().UnixMilli()) })
+	mux.HandleFunc("POST /healthcheck/ok", func(http.ResponseWriter, *http.Request) { told.Store(0) })
+	mux.HandleFunc("POST /drain_listeners", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, state) })
-	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/stats", func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Query().Get("filter"), "downstream_cx_active") {
+			open := 0
+			if at := told.Load(); temper == clinging || temper == busy && (at == 0 || time.Now().UnixMilli()-at < 300) {
+				open = 1
+			}
+			_, _ = fmt.Fprintf(w, "listener.127.0.0.1_1.downstream_cx_active: %d\n", open)
+			return
+		}
 		_, _ = fmt.Fprintf(w, "control_plane.connected_state: %d\ncluster_manager.cds.update_success: %d\n"+
 			"listener_manager.lds.update_success: %d\nlistener_manager.lds.update_rejected: %d\nlistener_manager.workers_started: 1\n",
 			connected, connected, lds, refused)

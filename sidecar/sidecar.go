@@ -23,6 +23,7 @@ type Sidecar struct {
 	spec   Spec
 	consul *consul.Client
 	agents *consul.Agents
+	watch  *consul.Watch
 	admin  admin
 	emit   Emit
 	log    hclog.Logger
@@ -49,9 +50,10 @@ type Phase string
 
 // The phases, in their order.
 const (
-	Warming Phase = "warming" // Envoy is ready, the local service has not answered yet
-	Serving Phase = "serving" // peers are routed to it
-	Exited  Phase = "exited"
+	Warming  Phase = "warming"  // Envoy is ready, the local service has not answered yet
+	Serving  Phase = "serving"  // peers are routed to it
+	Draining Phase = "draining" // withdrawn; connections from peers come to their end
+	Exited   Phase = "exited"
 )
 
 // Status is a snapshot of a sidecar.
@@ -81,6 +83,7 @@ type stopRequest struct {
 // Host is what a sidecar has of the program that it lives in.
 type Host struct {
 	Agents *consul.Agents // shared by all sidecars
+	Watch  *consul.Watch  // shared by all sidecars
 	Emit   Emit
 	Log    hclog.Logger
 }
@@ -94,6 +97,7 @@ func newSidecar(spec Spec, host Host) (*Sidecar, error) {
 		spec:   spec,
 		consul: client,
 		agents: host.Agents,
+		watch:  host.Watch,
 		admin:  newAdmin(spec.Run.Dir),
 		emit:   host.Emit,
 		log:    host.Log,
@@ -175,9 +179,9 @@ func (s *Sidecar) Usage() (process.Usage, error) { return s.proc.Usage() }
 // Signal goes to Envoy.
 func (s *Sidecar) Signal(sig syscall.Signal) error { return s.proc.Signal(sig) }
 
-// Stop withdraws the registration, then ends Envoy with the signal, and with
-// SIGKILL of all its processes when the timeout has passed. It returns when
-// Envoy is gone.
+// Stop withdraws the registration, lets the connections from peers come to
+// their end, then ends Envoy with the signal, and with SIGKILL of all its
+// processes when the timeout has passed. It returns when Envoy is gone.
 func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
 	req := stopRequest{signal: sig, deadline: time.Now().Add(timeout)}
 	select {

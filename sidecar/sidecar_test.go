@@ -25,6 +25,7 @@ import (
 type bench struct {
 	t      *testing.T
 	consul *fakeConsul
+	watch  consul.Watch
 	app    net.Listener // the local service
 	spec   Spec
 
@@ -55,7 +56,7 @@ func newBench(t *testing.T, temper string) *bench {
 }
 
 func (b *bench) host() Host {
-	return Host{Agents: &consul.Agents{}, Emit: b.emit, Log: hclog.NewNullLogger()}
+	return Host{Agents: &consul.Agents{}, Watch: &b.watch, Emit: b.emit, Log: hclog.NewNullLogger()}
 }
 
 func (b *bench) emit(sentence string) {
@@ -178,6 +179,66 @@ func TestSidecar_ignoresSIGTERM(t *testing.T) {
 	must.NoError(t, err)
 	s.Stop(syscall.SIGTERM, 300*time.Millisecond)
 	must.Eq(t, syscall.SIGKILL, s.Status().Exit.Signal)
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
+// A stop withdraws first, then waits for the connections of peers.
+func TestSidecar_drain(t *testing.T) {
+	b := newBench(t, busy)
+	b.startApp()
+	s, err := b.start()
+	must.NoError(t, err)
+	eventually(t, func() bool { return s.Status().Phase == Serving })
+	go s.Stop(syscall.SIGTERM, 10*time.Second)
+	eventually(t, b.sawEvent("Draining: 1 connections from peers"))
+	must.Eq(t, Draining, s.Status().Phase)
+	must.Nil(t, b.consul.proxy(), must.Sprint("withdrawn before anything is refused"))
+	<-s.Done()
+	must.True(t, b.sawEvent("Drained in")())
+	must.Eq(t, 0, s.Status().Exit.Code)
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
+// What Consul loses comes back when its service is there; what Nomad withdraws
+// does not.
+func TestSidecar_lost(t *testing.T) {
+	b := newBench(t, busy)
+	b.startApp()
+	client, err := consul.New(consul.Config{Address: b.consul.URL})
+	must.NoError(t, err)
+	go b.watch.Run(t.Context(), client, "node", func(error) {})
+	s, err := b.start()
+	must.NoError(t, err)
+	eventually(t, func() bool { return s.Status().Phase == Serving })
+	eventually(t, b.consul.watched) // so that the watch has seen the sidecar
+
+	b.consul.remove(s.Status().ProxyID)
+	eventually(t, b.sawEvent("Withdrawn from Consul: connections from peers are told to leave"))
+	eventually(t, b.sawEvent("Registered again"))
+	must.Eq(t, Serving, s.Status().Phase)
+	must.Eq(t, "passing", b.consul.status(":listening"))
+	eventually(t, b.consul.watched)
+
+	parent := "_nomad-task-a1-group-g-web-http"
+	b.consul.remove(s.Status().ProxyID)
+	b.consul.remove(parent)
+	eventually(t, func() bool { return s.Status().Phase == Draining })
+	again := b.consul.reads(parent) + 2
+	eventually(t, func() bool { return b.consul.reads(parent) >= again })
+	must.Nil(t, b.consul.proxy(), must.Sprint("its service is gone, too"))
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
+func TestSidecar_drainWithoutEnd(t *testing.T) {
+	b := newBench(t, clinging)
+	s, err := b.start()
+	must.NoError(t, err)
+	s.Stop(syscall.SIGTERM, 5*time.Second)
+	must.True(t, b.sawEvent("Not drained: 1 connections from peers are still open after")())
+	must.Eq(t, 0, s.Status().Exit.Code, must.Sprint("there was time left for SIGTERM"))
 	must.NoError(t, s.Destroy(t.Context()))
 	b.clean()
 }

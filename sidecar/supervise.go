@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"nomad-driver-connect/process"
@@ -26,12 +27,17 @@ const (
 // supervise owns the sidecar from the moment Envoy is ready until it is gone.
 func (s *Sidecar) supervise(ctx context.Context) {
 	defer close(s.done)
+	inCatalog := s.watch.Follow(s.proxyID())
+	defer s.watch.Unfollow(s.proxyID())
+	lost := time.NewTicker(restoreInterval)
+	lost.Stop()
+	defer lost.Stop()
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	if s.parent != nil {
 		s.local.network, s.local.address = s.localService()
 	}
-	complained := false
+	complained, open := false, false
 	for {
 		select {
 		case <-s.proc.Done():
@@ -40,12 +46,21 @@ func (s *Sidecar) supervise(ctx context.Context) {
 		case req := <-s.stop:
 			s.shutDown(ctx, req)
 			return
+		case present := <-inCatalog:
+			if !present && s.withdrawn(ctx) {
+				lost.Reset(restoreInterval)
+			}
+		case <-lost.C:
+			if s.restore(ctx, open) {
+				lost.Stop()
+			}
 		case <-tick.C:
 			if !s.localServiceAnswers(ctx) {
 				continue
 			}
 			switch err := s.openGate(ctx); {
 			case err == nil:
+				open = true
 				tick.Stop()
 			case complained:
 			default:
@@ -122,12 +137,16 @@ func (s *Sidecar) crashed(ctx context.Context) {
 	s.publish(Exited, exit)
 }
 
-// shutDown withdraws, then ends Envoy. A Consul that does not answer takes no
-// more than half of the time.
+// shutDown withdraws, drains, then ends Envoy. A Consul that does not answer
+// takes no more than half of the time.
 func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 	withdrawing, cancel := context.WithTimeout(ctx, time.Until(req.deadline)/2)
-	withdrawn := s.withdraw(withdrawing)
+	registered, withdrawn := s.consul.Deregister(withdrawing, s.proxyID())
 	cancel()
+	s.publish(Draining, process.Exit{})
+	if req.signal != syscall.SIGKILL { // Destroy is in no mood to wait
+		s.drain(ctx, drainUntil(time.Now(), req.deadline), registered)
+	}
 	if err := s.proc.Signal(req.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.log.Warn("could not signal Envoy", "signal", req.signal, "error", err)
 	}
@@ -152,7 +171,8 @@ func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 // withdraw, kill and removeRunDir are the undo steps; each may run again.
 
 func (s *Sidecar) withdraw(ctx context.Context) error {
-	return s.consul.Deregister(ctx, s.proxyID())
+	_, err := s.consul.Deregister(ctx, s.proxyID())
+	return err
 }
 
 func (s *Sidecar) kill(context.Context) error {

@@ -19,14 +19,20 @@ func (n *Nomad) Run(ctx context.Context, hcl string) (*api.Job, error) {
 	return job, err
 }
 
-// AwaitDeployment returns when the job's latest deployment is successful.
+// AwaitDeployment returns when the deployment of the job as it was last
+// registered is successful.
 func (n *Nomad) AwaitDeployment(ctx context.Context, job string) error {
 	return Within(ctx, 2*time.Minute, func(ctx context.Context) error {
-		d, _, err := n.Client.Jobs().LatestDeployment(job, (&api.QueryOptions{}).WithContext(ctx))
+		opts := (&api.QueryOptions{}).WithContext(ctx)
+		registered, _, err := n.Client.Jobs().Info(job, opts)
 		if err != nil {
 			return err
 		}
-		if d == nil || d.Status != api.DeploymentStatusSuccessful {
+		d, _, err := n.Client.Jobs().LatestDeployment(job, opts)
+		if err != nil {
+			return err
+		}
+		if d == nil || d.JobSpecModifyIndex != *registered.JobModifyIndex || d.Status != api.DeploymentStatusSuccessful {
 			return fmt.Errorf("the deployment of %q is not successful: %+v", job, d)
 		}
 		return nil

@@ -1,0 +1,70 @@
+package consul
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/shoenig/test/must"
+)
+
+// A follower hears of its service alone, and of nothing while Consul is away
+// or does not show the node.
+func TestWatch(t *testing.T) {
+	answers := make(chan []string) // the services of each answer in turn; nil for a refusal
+	var asked []string
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query().Get("index"))
+		select {
+		case ids := <-answers:
+			if ids == nil {
+				http.Error(w, "no leader", http.StatusInternalServerError)
+				return
+			}
+			list := api.CatalogNodeServiceList{Node: &api.Node{Node: "node"}}
+			for _, id := range ids {
+				list.Services = append(list.Services, &api.AgentService{ID: id})
+			}
+			w.Header().Set("X-Consul-Index", strconv.Itoa(40+len(asked)))
+			_ = json.NewEncoder(w).Encode(list)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(agent.Close)
+	c, err := New(Config{Address: agent.URL})
+	must.NoError(t, err)
+	var w Watch
+	web, db := w.Follow("web"), w.Follow("db")
+	complaints := make(chan error, 10)
+	go w.Run(t.Context(), c, "node", func(err error) { complaints <- err })
+
+	answers <- []string{"web"}
+	must.True(t, <-web)
+	answers <- nil
+	must.ErrorContains(t, <-complaints, "follow the services of node node: Consul at "+agent.URL+" answers 500: no leader")
+	answers <- []string{"web", "db"}
+	must.True(t, <-db)
+	answers <- []string{"db"}
+	must.False(t, <-web, must.Sprint("the refusal was no news"))
+	answers <- []string{"db", "web"}
+	answers <- []string{"db"}
+	answers <- []string{"db"} // who asks again has told of the one before
+	must.False(t, <-web, must.Sprint("the latest of what nobody has read"))
+	answers <- []string{}
+	must.False(t, <-db)
+	must.Eq(t, []string{"", "41", "", "43"}, asked[:4], must.Sprint("after a failure all is asked anew"))
+}
+
+func TestWatch_nodeIsHidden(t *testing.T) {
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"Node":null,"Services":[]}`))
+	}))
+	t.Cleanup(agent.Close)
+	c, err := New(Config{Address: agent.URL})
+	must.NoError(t, err)
+	_, _, err = c.nodeServices(t.Context(), "node", 0)
+	must.ErrorContains(t, err, "the plugin's token needs node:read and service:read")
+}
