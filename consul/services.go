@@ -131,19 +131,13 @@ func (c *Client) Deregister(ctx context.Context, id string) (found bool, err err
 	return true, nil
 }
 
-// MarkCritical adds a TTL check to a registered service, or takes the one that
-// is there, and makes it critical at once with a reason.
-func (c *Client) MarkCritical(ctx context.Context, serviceID string, check *api.AgentServiceCheck, reason string) error {
-	registration := &api.AgentCheckRegistration{ID: check.CheckID, Name: check.Name, ServiceID: serviceID, AgentServiceCheck: *check}
-	registration.CheckID = ""
+// SetStatus changes the status of a TTL check, and says why.
+func (c *Client) SetStatus(ctx context.Context, checkID, status, note string) error {
 	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		if err := c.client.Agent().CheckRegisterOpts(registration, q); err != nil {
-			return err
-		}
-		return c.client.Agent().UpdateTTLOpts(registration.ID, reason, api.HealthCritical, q)
+		return c.client.Agent().UpdateTTLOpts(checkID, note, status, q)
 	})
 	if err != nil {
-		return c.unreachable("mark "+serviceID+" critical", err)
+		return c.unreachable(fmt.Sprintf("set the check %s to %s", checkID, status), err)
 	}
 	return nil
 }

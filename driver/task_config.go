@@ -27,8 +27,8 @@ type SidecarService struct {
 	Port                   string            `codec:"port"` // port label of the public listener
 	Tags                   []string          `codec:"tags"`
 	Meta                   map[string]string `codec:"meta"`
-	Standalone             bool              `codec:"standalone"` // a client without a service in the group
-	DisableDefaultTCPCheck bool              `codec:"disable_default_tcp_check"`
+	Standalone             bool              `codec:"standalone"`                // a client without a service in the group
+	DisableDefaultTCPCheck bool              `codec:"disable_default_tcp_check"` // there is none; taken as Nomad's stanza has it
 	Proxy                  *Proxy            `codec:"proxy"`
 }
 

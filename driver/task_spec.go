@@ -53,13 +53,12 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (sidecar.Spec
 		return sidecar.Spec{}, err
 	}
 	spec := sidecar.Spec{
-		Service:         config.Service,
-		Listener:        listener,
-		Tags:            s.Tags,
-		Meta:            meta(task, s.Meta, n.version),
-		Proxy:           proxy,
-		DisableTCPCheck: s.DisableDefaultTCPCheck,
-		Consul:          consulSettings(n.environ, n.config.Consul, config.Consul),
+		Service:  config.Service,
+		Listener: listener,
+		Tags:     s.Tags,
+		Meta:     meta(task, s.Meta, n.version),
+		Proxy:    proxy,
+		Consul:   consulSettings(n.environ, n.config.Consul, config.Consul),
 	}
 	if err := setParent(&spec, task, config); err != nil {
 		return sidecar.Spec{}, err

@@ -3,11 +3,12 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,82 +119,168 @@ job "shopper" {
           }
         }`))
 
+var faultTable = flag.String("faults", "", "a file for the table of what failed")
+
 // loadRate is in new connections a second.
 const loadRate = 200
 
-// What is done to a mesh while it is under load, and must not be noticed.
-func TestFaults(t *testing.T) {
-	c := cluster(t)
-	runShop := func(t *testing.T, count, version int) {
-		t.Helper()
-		_, err := c.Nomad.Run(t.Context(), shopJob(t, count, version))
-		must.NoError(t, err)
-		must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "shop"))
-	}
-	runShop(t, 2, 0)
-	_, err := c.Nomad.Run(t.Context(), shopperJob)
+// shop is a service with two instances and a client that is under load.
+type shop struct {
+	*agents.Cluster
+	upstream string // where the client finds the service
+}
+
+func runShop(t *testing.T) *shop {
+	s := &shop{Cluster: cluster(t)}
+	s.deploy(t, 2, 0)
+	_, err := s.Nomad.Run(t.Context(), shopperJob)
 	must.NoError(t, err)
-	client := awaitRunning(t, c, "shopper", "shopper")
-	upstream, err := agents.Port(client, "up_shop")
+	client := awaitRunning(t, s.Cluster, "shopper", "shopper")
+	s.upstream, err = agents.Port(client, "up_shop")
 	must.NoError(t, err)
 	eventually(t, 20*time.Second, func(ctx context.Context) error {
-		_, err := agents.SendLine(ctx, "tcp", upstream, "hello")
+		_, err := agents.SendLine(ctx, "tcp", s.upstream, "hello")
 		return err
 	})
-	for _, fault := range []struct {
-		name string
-		do   func(*testing.T)
-	}{
-		{"rolling update, count 2", func(t *testing.T) {
-			runShop(t, 2, 1)
-			must.NoError(t, c.Nomad.AwaitSettled(t.Context(), "shop"))
-		}},
-		{"scale 3 to 1", func(t *testing.T) {
-			runShop(t, 3, 1)
-			_, err := c.Nomad.Run(t.Context(), shopJob(t, 1, 1)) // which is no deployment
-			must.NoError(t, err)
-			awaitCount(t, c, 1)
-			runShop(t, 2, 1)
-		}},
-		{"restart of a sidecar's task", func(t *testing.T) {
-			servers, err := c.Nomad.Running(t.Context(), "shop", "shop")
-			must.NoError(t, err)
-			since := time.Now()
-			must.NoError(t, c.Nomad.Client.Allocations().Restart(servers[0], "proxy", nil))
-			eventually(t, 30*time.Second, func(ctx context.Context) error {
-				alloc, _, err := c.Nomad.Client.Allocations().Info(servers[0].ID, (&api.QueryOptions{}).WithContext(ctx))
-				if err == nil && !strings.Contains(strings.Join(agents.EventsSince(alloc, "proxy", since), "\n"), "Serving") {
-					err = errors.New("the sidecar does not serve again")
-				}
-				return err
-			})
-		}},
-		{"registration deleted by hand", func(t *testing.T) {
-			servers, err := c.Nomad.Running(t.Context(), "shop", "shop")
-			must.NoError(t, err)
-			proxies, err := c.Consul.Proxies(t.Context())
-			must.NoError(t, err)
-			since := time.Now()
-			for id := range proxies {
-				if strings.Contains(id, servers[0].ID) {
-					must.NoError(t, c.Consul.Client.Agent().ServiceDeregister(id))
-				}
+	return s
+}
+
+func (s *shop) deploy(t *testing.T, count, version int) {
+	t.Helper()
+	_, err := s.Nomad.Run(t.Context(), shopJob(t, count, version))
+	must.NoError(t, err)
+	must.NoError(t, s.Nomad.AwaitDeployment(t.Context(), "shop"))
+}
+
+// server is one of the instances.
+func (s *shop) server(t *testing.T) *api.Allocation {
+	t.Helper()
+	servers, err := s.Nomad.Running(t.Context(), "shop", "shop")
+	must.NoError(t, err)
+	must.Len(t, 2, servers)
+	return servers[0]
+}
+
+// awaitEvent waits until a sidecar has told something since a time.
+func (s *shop) awaitEvent(t *testing.T, alloc *api.Allocation, since time.Time, sentence string) {
+	t.Helper()
+	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		now, _, err := s.Nomad.Client.Allocations().Info(alloc.ID, (&api.QueryOptions{}).WithContext(ctx))
+		if err == nil && !strings.Contains(strings.Join(agents.EventsSince(now, "proxy", since), "\n"), sentence) {
+			err = fmt.Errorf("no event says %q", sentence)
+		}
+		return err
+	})
+}
+
+// obeys waits until Nomad and the driver have the sidecars in hand.
+func (s *shop) obeys(t *testing.T) {
+	t.Helper()
+	server := s.server(t)
+	eventually(t, 60*time.Second, func(context.Context) error {
+		return s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGUSR1")
+	})
+}
+
+// fault is something that is done to a mesh, under load.
+type fault struct {
+	name string
+	do   func(*testing.T, *shop)
+
+	// within is how long connections may fail; 0 for not at all.
+	within time.Duration
+}
+
+var faults = []fault{
+	{name: "rolling update, count 2", do: func(t *testing.T, s *shop) { s.deploy(t, 2, 1) }},
+	{name: "scale 3 to 1", do: func(t *testing.T, s *shop) {
+		s.deploy(t, 3, 1)
+		_, err := s.Nomad.Run(t.Context(), shopJob(t, 1, 1)) // which is no deployment
+		must.NoError(t, err)
+		awaitCount(t, s.Cluster, 1)
+		s.deploy(t, 2, 1)
+	}},
+	{name: "restart of a sidecar's task", do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		must.NoError(t, s.Nomad.Client.Allocations().Restart(server, "proxy", nil))
+		s.awaitEvent(t, server, since, "Serving")
+	}},
+	{name: "registration deleted by hand", do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		proxies, err := s.Consul.Proxies(t.Context())
+		must.NoError(t, err)
+		for id := range proxies {
+			if strings.Contains(id, server.ID) {
+				must.NoError(t, s.Consul.Client.Agent().ServiceDeregister(id))
 			}
-			eventually(t, 10*time.Second, func(ctx context.Context) error {
-				alloc, _, err := c.Nomad.Client.Allocations().Info(servers[0].ID, (&api.QueryOptions{}).WithContext(ctx))
-				if err == nil && !strings.Contains(strings.Join(agents.EventsSince(alloc, "proxy", since), "\n"), "Registered again") {
-					err = errors.New("the sidecar is not registered again")
-				}
-				return err
-			})
-		}},
-	} {
-		t.Run(fault.name, func(t *testing.T) {
-			load := agents.StartLoad(t.Context(), upstream, loadRate)
-			fault.do(t)
+		}
+		s.awaitEvent(t, server, since, "Registered again")
+	}},
+	{name: "SIGKILL of the plugin", do: func(t *testing.T, s *shop) {
+		plugins := s.Plugins()
+		must.Len(t, 1, plugins)
+		must.NoError(t, syscall.Kill(plugins[0], syscall.SIGKILL))
+		eventually(t, 30*time.Second, func(context.Context) error {
+			if now := s.Plugins(); len(now) != 1 || now[0] == plugins[0] {
+				return fmt.Errorf("plugins: %v", now)
+			}
+			return nil
+		})
+		s.obeys(t)
+	}},
+	{name: "SIGTERM of Nomad's client, back after 5 s", do: func(t *testing.T, s *shop) {
+		must.NoError(t, s.Nomad.Stop())
+		<-time.After(5 * time.Second)
+		must.NoError(t, s.Nomad.Start())
+		s.obeys(t)
+	}},
+	{name: "SIGKILL of Nomad's client, back after 5 s", do: func(t *testing.T, s *shop) {
+		must.NoError(t, s.Nomad.Kill())
+		<-time.After(5 * time.Second)
+		must.NoError(t, s.Nomad.Start())
+		s.obeys(t)
+	}},
+	// Most runs lose none; in some, Consul's agent tells the client's Envoy of no
+	// instance for half a second after its start, though all checks are passing.
+	{name: "Consul's agent restarted, 3 s down", within: 3 * time.Second, do: func(t *testing.T, s *shop) {
+		must.NoError(t, s.Consul.Stop())
+		<-time.After(3 * time.Second)
+		must.NoError(t, s.Consul.Start())
+		must.NoError(t, s.Consul.Await(t.Context()))
+		<-time.After(5 * time.Second) // what the Envoys make of it
+	}},
+	{name: "SIGSTOP of a server's Envoy", within: 15 * time.Second, do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGSTOP"))
+		s.awaitEvent(t, server, since, "Envoy hangs")
+		s.awaitEvent(t, server, since, "Serving")
+	}},
+	{name: "SIGKILL of a server's Envoy", within: 300 * time.Millisecond, do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGKILL"))
+		s.awaitEvent(t, server, since, "Serving")
+	}},
+}
+
+// Nothing that is done to the mesh is noticed by those who use it.
+func TestFaults(t *testing.T) {
+	s := runShop(t)
+	var table strings.Builder
+	defer func() {
+		if *faultTable != "" {
+			must.NoError(t, os.WriteFile(*faultTable, []byte(table.String()), 0o644))
+		}
+	}()
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			load := agents.StartLoad(t.Context(), s.upstream, loadRate)
+			f.do(t, s)
 			report := load.Stop()
-			t.Logf("%s: %s", fault.name, report)
-			must.Eq(t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+			fmt.Fprintf(&table, "%-45s %s\n", f.name, report)
+			if f.within == 0 {
+				must.Eq(t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+			}
+			must.LessEq(t, f.within, report.FailedFor, must.Sprintf("%s; first: %v", report, report.FirstFailure))
 		})
 	}
 }

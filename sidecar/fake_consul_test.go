@@ -1,7 +1,9 @@
 package sidecar
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,7 +52,7 @@ func (c *fakeConsul) remove(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queries = 0
-	delete(c.services, id)
+	c.forget(id)
 }
 
 // reads counts how often a service was asked for.
@@ -72,8 +74,7 @@ func startFakeConsul(t *testing.T) *fakeConsul {
 	mux.HandleFunc("GET /v1/agent/service/{id}", c.read)
 	mux.HandleFunc("PUT /v1/agent/service/register", c.register)
 	mux.HandleFunc("PUT /v1/agent/service/deregister/{id}", c.deregister)
-	mux.HandleFunc("PUT /v1/agent/check/register", c.registerCheck)
-	mux.HandleFunc("PUT /v1/agent/check/update/{id}", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("PUT /v1/agent/check/update/{id}", c.updateCheck)
 	c.Server = httptest.NewServer(c.faulty(mux))
 	t.Cleanup(c.Close)
 	return c
@@ -141,13 +142,10 @@ func (c *fakeConsul) add(reg *api.AgentServiceRegistration) {
 	defer c.mu.Unlock()
 	c.queries = 0
 	c.services[reg.ID] = reg
-	for id := range c.checks {
-		if strings.HasPrefix(id, reg.ID+":") {
-			delete(c.checks, id)
-		}
-	}
-	for _, check := range reg.Checks {
-		c.checks[check.CheckID] = check.Status
+	before := maps.Clone(c.checks)
+	maps.DeleteFunc(c.checks, func(id, _ string) bool { return strings.HasPrefix(id, reg.ID+":") })
+	for _, check := range reg.Checks { // one that is known keeps its status, as with Consul
+		c.checks[check.CheckID] = cmp.Or(before[check.CheckID], check.Status)
 	}
 }
 
@@ -155,15 +153,24 @@ func (c *fakeConsul) deregister(_ http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queries = 0
-	delete(c.services, r.PathValue("id"))
+	c.forget(r.PathValue("id"))
 }
 
-func (c *fakeConsul) registerCheck(_ http.ResponseWriter, r *http.Request) {
-	var check api.AgentCheckRegistration
-	_ = json.NewDecoder(r.Body).Decode(&check)
+func (c *fakeConsul) forget(id string) {
+	delete(c.services, id)
+	maps.DeleteFunc(c.checks, func(check, _ string) bool { return strings.HasPrefix(check, id+":") })
+}
+
+func (c *fakeConsul) updateCheck(w http.ResponseWriter, r *http.Request) {
+	var update struct{ Status string }
+	_ = json.NewDecoder(r.Body).Decode(&update)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.checks[check.ID] = check.Status
+	if _, ok := c.checks[r.PathValue("id")]; !ok {
+		http.Error(w, "unknown check ID", http.StatusNotFound)
+		return
+	}
+	c.checks[r.PathValue("id")] = update.Status
 }
 
 func (c *fakeConsul) fail(request string) {
@@ -192,12 +199,12 @@ func (c *fakeConsul) proxy() *api.AgentServiceRegistration {
 	return nil
 }
 
-// status is that of a proxy's check, by its suffix; empty when it is absent.
-func (c *fakeConsul) status(check string) string {
+// ready is the status of the proxy's ready check; empty when it is absent.
+func (c *fakeConsul) ready() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, status := range c.checks {
-		if strings.HasSuffix(id, check) {
+		if strings.HasSuffix(id, ":ready") {
 			return status
 		}
 	}

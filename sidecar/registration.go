@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -19,15 +20,15 @@ const (
 	// it leaves such a registration alone and removes it just before its parent.
 	proxySuffix = "-sidecar-proxy"
 
-	tcpCheckInterval = "10s"
-
 	// deregisterAfter rids the catalog of a proxy that nobody looks after any
 	// more; it is the least that Consul accepts.
 	deregisterAfter = "1m"
 
-	// gateTTL is how long Consul believes the gate check without hearing from
-	// us. It is critical all the time, so the length does not matter.
-	gateTTL = "1h"
+	// readyTTL is how long Consul believes that a sidecar is ready without
+	// hearing from the driver: longer than anybody leaves a Nomad agent stopped
+	// whose allocations are to stay.
+	readyTTL      = time.Hour
+	readyInterval = readyTTL / 6
 )
 
 // Keys of a registration's Meta: whose process it stands for.
@@ -40,8 +41,7 @@ const (
 // metaTask is the key of Meta under which the driver says whose sidecar it is.
 const metaTask = "nomad-task"
 
-func gateCheckID(proxyID string) string  { return proxyID + ":ready" }
-func tcpCheckID(proxyID string) string   { return proxyID + ":listening" }
+func readyCheckID(proxyID string) string { return proxyID + ":ready" }
 func aliasCheckID(proxyID string) string { return proxyID + ":alias" }
 
 // proxyID is the service ID that the sidecar is registered under.
@@ -53,11 +53,10 @@ func (s Spec) proxyID(parent *ParentService) string {
 }
 
 // registration is what Consul is told of the sidecar; parent is nil for a
-// standalone one, id zero before Envoy runs. While it is not ready a gate
-// check holds it critical, so that nobody is routed to it; when it is, a TCP
-// check that begins as passing takes the gate's place. (Consul changes
-// neither the status of an existing check nor, before a random part of its
-// interval has passed, that of a new one without a status.)
+// standalone one, id zero before Envoy runs. Its ready check holds it critical
+// until it is ready, so that nobody is routed to it. (Consul does not change
+// the status of a check that it knows when it is registered again; setStatus
+// does.)
 func registration(s Spec, parent *ParentService, id process.Identity, ready bool) *api.AgentServiceRegistration {
 	proxy := s.Proxy
 	proxy.DestinationServiceName = s.Service
@@ -99,11 +98,7 @@ func registration(s Spec, parent *ParentService, id process.Identity, ready bool
 		}
 		reg.Checks = append(reg.Checks, aliasCheck(reg.ID, parent.ID))
 	}
-	if !ready {
-		reg.Checks = append(reg.Checks, gateCheck(reg.ID))
-	} else if !s.DisableTCPCheck {
-		reg.Checks = append(reg.Checks, tcpCheck(reg.ID, s.Listener))
-	}
+	reg.Checks = append(reg.Checks, readyCheck(reg.ID, ready))
 	return reg
 }
 
@@ -115,25 +110,23 @@ func aliasCheck(proxyID, parentID string) *api.AgentServiceCheck {
 	}
 }
 
-func gateCheck(proxyID string) *api.AgentServiceCheck {
-	return &api.AgentServiceCheck{
-		CheckID: gateCheckID(proxyID),
+// readyCheck says whether peers may come. Consul remembers the status of a TTL
+// check across a restart of its agent; that of a TCP check would be critical
+// until a random part of its interval has passed, and all instances of a
+// service would be cut off at once.
+func readyCheck(proxyID string, ready bool) *api.AgentServiceCheck {
+	check := &api.AgentServiceCheck{
+		CheckID: readyCheckID(proxyID),
 		Name:    "Connect Sidecar Ready",
-		Notes:   "critical until Envoy is ready and the local service accepts connections",
-		TTL:     gateTTL,
+		Notes:   "passing when Envoy is ready and the local service accepts connections; the driver says so every few minutes",
+		TTL:     readyTTL.String(),
 		Status:  api.HealthCritical,
 	}
-}
-
-func tcpCheck(proxyID string, listener Port) *api.AgentServiceCheck {
-	return &api.AgentServiceCheck{
-		CheckID:                        tcpCheckID(proxyID),
-		Name:                           "Connect Sidecar Listening",
-		TCP:                            listener.HostPort(),
-		Interval:                       tcpCheckInterval,
-		Status:                         api.HealthPassing,
-		DeregisterCriticalServiceAfter: deregisterAfter,
+	if ready { // before, the app may take its time
+		check.Status = api.HealthPassing
+		check.DeregisterCriticalServiceAfter = deregisterAfter
 	}
+	return check
 }
 
 // ParentService is the registration that a sidecar stands before.

@@ -38,15 +38,15 @@ func TestRegistration(t *testing.T) {
 			DestinationServiceName: "web", DestinationServiceID: parentWeb.ID,
 			LocalServiceAddress: "127.0.0.1", LocalServicePort: 8080,
 		}, *reg.Proxy)
-		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), gateCheck(reg.ID)}, reg.Checks)
+		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), readyCheck(reg.ID, false)}, reg.Checks)
 		must.Eq(t, api.HealthCritical, reg.Checks[1].Status)
 		must.Eq(t, map[string]string{"nomad-job": "shop"}, reg.Meta)
 	})
 	t.Run("when it serves", func(t *testing.T) {
 		reg := registration(specWeb(), parentWeb, running, true)
-		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), tcpCheck(reg.ID, specWeb().Listener)}, reg.Checks)
+		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), readyCheck(reg.ID, true)}, reg.Checks)
 		must.Eq(t, api.HealthPassing, reg.Checks[1].Status)
-		must.Eq(t, "10.0.0.1:21000", reg.Checks[1].TCP)
+		must.Eq(t, "1h0m0s", reg.Checks[1].TTL)
 		must.Eq(t, map[string]string{"nomad-job": "shop", "proxy-pid": "7", "proxy-start-time": "9", "proxy-boot-id": "b"}, reg.Meta)
 		must.Eq(t, map[string]string{"nomad-job": "shop"}, specWeb().Meta)
 	})
@@ -54,7 +54,7 @@ func TestRegistration(t *testing.T) {
 		reg := registration(specWeb(), nil, running, true)
 		must.Eq(t, "connect-a1-g-web-sidecar-proxy", reg.ID)
 		must.Eq(t, "", reg.Proxy.DestinationServiceID)
-		must.Eq(t, api.AgentServiceChecks{tcpCheck(reg.ID, specWeb().Listener)}, reg.Checks)
+		must.Eq(t, api.AgentServiceChecks{readyCheck(reg.ID, true)}, reg.Checks)
 	})
 	t.Run("what the parent says of itself", func(t *testing.T) {
 		parent := *parentWeb
@@ -65,11 +65,6 @@ func TestRegistration(t *testing.T) {
 		spec := specWeb()
 		spec.Tags = []string{"own"}
 		must.Eq(t, []string{"own"}, registration(spec, &parent, process.Identity{}, true).Tags)
-	})
-	t.Run("without the TCP check", func(t *testing.T) {
-		spec := specWeb()
-		spec.DisableTCPCheck = true
-		must.Len(t, 1, registration(spec, parentWeb, running, true).Checks)
 	})
 	t.Run("local service elsewhere", func(t *testing.T) {
 		spec := specWeb()

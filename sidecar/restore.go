@@ -41,7 +41,11 @@ func (s *Sidecar) restore(ctx context.Context, ready bool) bool {
 			return false
 		}
 	}
-	if err := s.tell(ctx, registration(s.spec, s.parent, s.proc.ID, ready)); err != nil {
+	err := s.tell(ctx, registration(s.spec, s.parent, s.proc.ID, ready))
+	if err == nil && ready { // so that Consul remembers it
+		err = s.sayReady(ctx)
+	}
+	if err != nil {
 		s.log.Warn("could not register the sidecar again", "proxy", s.proxyID(), "error", err)
 		return false
 	}

@@ -132,13 +132,12 @@ func TestSidecar_life(t *testing.T) {
 	s, err := b.start()
 	must.NoError(t, err)
 	must.Eq(t, Warming, s.Status().Phase)
-	must.Eq(t, "critical", b.consul.status(":ready"), must.Sprint("nobody is routed to it before the app is there"))
+	must.Eq(t, "critical", b.consul.ready(), must.Sprint("nobody is routed to it before the app is there"))
 	must.Eq(t, fmt.Sprint(s.Status().Process.PID), b.consul.proxy().Meta["proxy-pid"])
 
 	b.startApp()
 	eventually(t, func() bool { return s.Status().Phase == Serving })
-	must.Eq(t, "passing", b.consul.status(":listening"))
-	must.Eq(t, "", b.consul.status(":ready"))
+	must.Eq(t, "passing", b.consul.ready())
 
 	usage, err := s.Usage()
 	must.NoError(t, err)
@@ -166,9 +165,22 @@ func TestSidecar_crash(t *testing.T) {
 	must.NoError(t, s.Signal(syscall.SIGKILL))
 	<-s.Done()
 	must.Eq(t, syscall.SIGKILL, s.Status().Exit.Signal)
-	must.Eq(t, "critical", b.consul.status(":ready"), must.Sprint("peers know of the crash"))
+	must.Eq(t, "critical", b.consul.ready(), must.Sprint("peers know of the crash"))
 	must.True(t, b.sawEvent("killed by signal 9 (SIGKILL)")())
 
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
+func TestSidecar_hangs(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	s, err := b.start()
+	must.NoError(t, err)
+	must.NoError(t, s.Signal(syscall.SIGSTOP))
+	<-s.Done()
+	must.Eq(t, syscall.SIGKILL, s.Status().Exit.Signal)
+	must.True(t, b.sawEvent("Envoy hangs: its admin API has not answered 4 times in a row; it is killed")())
+	must.Eq(t, "critical", b.consul.ready())
 	must.NoError(t, s.Destroy(t.Context()))
 	b.clean()
 }
@@ -218,7 +230,7 @@ func TestSidecar_lost(t *testing.T) {
 	eventually(t, b.sawEvent("Withdrawn from Consul: connections from peers are told to leave"))
 	eventually(t, b.sawEvent("Registered again"))
 	must.Eq(t, Serving, s.Status().Phase)
-	must.Eq(t, "passing", b.consul.status(":listening"))
+	must.Eq(t, "passing", b.consul.ready())
 	eventually(t, b.consul.watched)
 
 	parent := "_nomad-task-a1-group-g-web-http"

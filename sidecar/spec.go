@@ -35,9 +35,6 @@ type Spec struct {
 	// parent's registration can tell (DestinationService*, LocalService*).
 	Proxy api.AgentServiceConnectProxyConfig
 
-	// DisableTCPCheck leaves out Consul's TCP check of the public listener.
-	DisableTCPCheck bool
-
 	Consul consul.Config
 	Envoy  Envoy
 	Run    Run

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"nomad-driver-connect/process"
 )
 
@@ -37,7 +39,11 @@ func (s *Sidecar) supervise(ctx context.Context) {
 	if s.parent != nil {
 		s.local.network, s.local.address = s.localService()
 	}
-	complained, open := false, false
+	beat := time.NewTicker(readyInterval)
+	defer beat.Stop()
+	pulse := time.NewTicker(pulseInterval)
+	defer pulse.Stop()
+	complained, open, missed := false, false, 0
 	for {
 		select {
 		case <-s.proc.Done():
@@ -46,6 +52,12 @@ func (s *Sidecar) supervise(ctx context.Context) {
 		case req := <-s.stop:
 			s.shutDown(ctx, req)
 			return
+		case <-pulse.C:
+			missed = s.checkPulse(ctx, missed)
+		case <-beat.C:
+			if open {
+				s.stayReady(ctx)
+			}
 		case present := <-inCatalog:
 			if !present && s.withdrawn(ctx) {
 				lost.Reset(restoreInterval)
@@ -114,6 +126,9 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 	if err := s.tell(ctx, registration(s.spec, s.parent, s.proc.ID, true)); err != nil {
 		return err
 	}
+	if err := s.sayReady(ctx); err != nil {
+		return err
+	}
 	s.publish(Serving, process.Exit{})
 	switch {
 	case s.attached:
@@ -124,13 +139,26 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 	return nil
 }
 
+// sayReady makes the ready check passing, and keeps it so for readyTTL.
+func (s *Sidecar) sayReady(ctx context.Context) error {
+	return s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthPassing, "Envoy is ready, and the local service accepts connections")
+}
+
+func (s *Sidecar) stayReady(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	if err := s.sayReady(ctx); err != nil { // there are some more within the TTL
+		s.log.Warn("could not tell Consul that the sidecar is still ready", "proxy", s.proxyID(), "error", err)
+	}
+}
+
 // crashed tells Consul and the user of an end that nobody asked for.
 func (s *Sidecar) crashed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	exit := s.proc.Exit()
 	sentence := "Envoy " + exit.String()
-	if err := s.consul.MarkCritical(ctx, s.proxyID(), gateCheck(s.proxyID()), sentence); err != nil {
+	if err := s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthCritical, sentence); err != nil {
 		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
 	}
 	s.emit(sentence)

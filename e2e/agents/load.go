@@ -16,17 +16,19 @@ type Load struct {
 	mu     sync.Mutex
 	report LoadReport
 	last   time.Time // of the latest success
+	failed time.Time // of the first failure
 }
 
 // LoadReport is what became of the connections.
 type LoadReport struct {
 	Sent, Failed int
 	FirstFailure error
+	FailedFor    time.Duration // from the beginning of the first that failed to that of the last
 	LongestGap   time.Duration // between two successes
 }
 
 func (r LoadReport) String() string {
-	return fmt.Sprintf("%d of %d failed, longest gap %d ms", r.Failed, r.Sent, r.LongestGap.Milliseconds())
+	return fmt.Sprintf("%d of %d failed in %d ms, longest gap %d ms", r.Failed, r.Sent, r.FailedFor.Milliseconds(), r.LongestGap.Milliseconds())
 }
 
 // StartLoad begins at once; rate is in connections a second.
@@ -57,25 +59,27 @@ func (l *Load) run(ctx context.Context, addr string, interval time.Duration) {
 		case <-tick.C:
 		}
 		open.Go(func() {
-			line := fmt.Sprintf("line %d", n)
+			line, start := fmt.Sprintf("line %d", n), time.Now()
 			answer, err := SendLine(context.WithoutCancel(ctx), "tcp", addr, line)
 			if err == nil && answer != line {
 				err = fmt.Errorf("sent %q, got %q back", line, answer)
 			}
-			l.count(err)
+			l.count(start, err)
 		})
 	}
 }
 
-func (l *Load) count(err error) {
+func (l *Load) count(start time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.report.Sent++
 	if err != nil {
 		l.report.Failed++
 		if l.report.FirstFailure == nil {
-			l.report.FirstFailure = fmt.Errorf("at %s: %w", time.Now().Format("15:04:05.000"), err)
+			l.report.FirstFailure = fmt.Errorf("at %s: %w", start.Format("15:04:05.000"), err)
+			l.failed = start
 		}
+		l.report.FailedFor = max(l.report.FailedFor, start.Sub(l.failed))
 		return
 	}
 	l.report.LongestGap = max(l.report.LongestGap, time.Since(l.last))

@@ -1,0 +1,33 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// An Envoy that hangs still has its ports: the kernel accepts connections for
+// it, and nobody else can tell. Its admin API can.
+const (
+	pulseInterval = 2 * time.Second
+	pulseTimeout  = 2 * time.Second
+	pulseMisses   = 4 // in a row, before Envoy is given up
+)
+
+// checkPulse ends an Envoy that has not answered for too long; Nomad then starts
+// another. It gives the number of answers that are missing.
+func (s *Sidecar) checkPulse(ctx context.Context, missed int) int {
+	asking, cancel := context.WithTimeout(ctx, pulseTimeout)
+	defer cancel()
+	if _, _, err := s.admin.get(asking, "/ready"); err == nil {
+		return 0
+	}
+	if missed++; missed < pulseMisses {
+		return missed
+	}
+	s.emit(fmt.Sprintf("Envoy hangs: its admin API has not answered %d times in a row; it is killed", missed))
+	if err := s.proc.KillGroup(); err != nil {
+		s.log.Error("could not kill an Envoy that hangs", "pid", s.proc.ID.PID, "error", err)
+	}
+	return 0
+}
