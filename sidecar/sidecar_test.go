@@ -42,6 +42,8 @@ func newBench(t *testing.T, temper string) *bench {
 		must.NoError(t, syscall.Mkfifo(filepath.Join(dir, fifo), 0o600))
 	}
 	b.consul.add(&api.AgentServiceRegistration{ID: "_nomad-task-a1-group-g-web-http", Name: "web", Address: "127.0.0.1", Port: freePort(t)})
+	run := Run{Root: dir, Dir: filepath.Join(dir, "run"), Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr")}
+	run.Env = []string{"GORACE=atexit_sleep_ms=0"} // the race detector would keep a fake Envoy for a second after its end
 	b.spec = Spec{
 		Service:      "web",
 		Parent:       &Parent{IDPrefix: "_nomad-task-a1-group-g-"},
@@ -49,7 +51,7 @@ func newBench(t *testing.T, temper string) *bench {
 		Meta:         map[string]string{"nomad-alloc-id": "a1"},
 		Consul:       consul.Config{Address: b.consul.URL},
 		Envoy:        Envoy{Path: envoyNamed(t, temper), Concurrency: 1, LogLevel: "info"},
-		Run:          Run{Root: dir, Dir: filepath.Join(dir, "run"), Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr")},
+		Run:          run,
 		ReadyTimeout: 10 * time.Second,
 	}
 	return b
