@@ -86,6 +86,11 @@ func (c *Client) Info(ctx context.Context) (AgentInfo, error) {
 // everybody on the node who asks the same one. The zero value is ready.
 type Agents struct{ known sync.Map } // of agentKey to agentAnswer
 
+// key tells clients apart whose agents answer differently.
+func (c *Client) key() agentKey {
+	return agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile}
+}
+
 type (
 	agentKey    struct{ address, grpcAddress, grpcCAFile string }
 	agentAnswer struct {
@@ -100,8 +105,7 @@ const agentTTL = time.Minute
 
 // Info is the client's Info, or a fresh enough answer to it.
 func (a *Agents) Info(ctx context.Context, c *Client) (AgentInfo, error) {
-	key := agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile}
-	if known, ok := a.known.Load(key); ok && time.Since(known.(agentAnswer).at) < agentTTL {
+	if known, ok := a.known.Load(c.key()); ok && time.Since(known.(agentAnswer).at) < agentTTL {
 		return known.(agentAnswer).info, nil
 	}
 	return a.Refresh(ctx, c)
@@ -109,10 +113,9 @@ func (a *Agents) Info(ctx context.Context, c *Client) (AgentInfo, error) {
 
 // Refresh asks the agent anew and remembers its answer.
 func (a *Agents) Refresh(ctx context.Context, c *Client) (AgentInfo, error) {
-	key := agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile}
 	info, err := c.Info(ctx)
 	if err != nil {
-		a.known.Delete(key)
+		a.known.Delete(c.key())
 		return info, err
 	}
 	a.known.Range(func(other, answer any) bool {
@@ -121,7 +124,7 @@ func (a *Agents) Refresh(ctx context.Context, c *Client) (AgentInfo, error) {
 		}
 		return true
 	})
-	a.known.Store(key, agentAnswer{info: info, at: time.Now()})
+	a.known.Store(c.key(), agentAnswer{info: info, at: time.Now()})
 	return info, nil
 }
 

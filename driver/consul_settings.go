@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"strings"
 
-	"nomad-driver-connect/consul"
-
 	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/consul"
 )
 
 // environ is what the driver takes from the environment of Nomad's agent.

@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"nomad-driver-connect/consul"
-
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
 	"github.com/shoenig/test/wait"
+
+	"nomad-driver-connect/consul"
 )
 
 // bench is all that a sidecar under test touches.

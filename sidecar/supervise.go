@@ -43,7 +43,7 @@ func (s *Sidecar) supervise(ctx context.Context) {
 	defer beat.Stop()
 	pulse := time.NewTicker(pulseInterval)
 	defer pulse.Stop()
-	complained, open, missed := false, false, 0
+	tried, open, missed := false, false, 0
 	for {
 		select {
 		case <-s.proc.Done():
@@ -70,16 +70,12 @@ func (s *Sidecar) supervise(ctx context.Context) {
 			if !s.localServiceAnswers(ctx) {
 				continue
 			}
-			switch err := s.openGate(ctx); {
-			case err == nil:
-				open = true
+			if open = s.tryGate(ctx, tried); open {
 				tick.Stop()
-			case complained:
-			default:
-				complained = true
-				s.emit("Could not open the sidecar to its peers, will try again: " + err.Error())
+			} else {
 				tick.Reset(retryInterval)
 			}
+			tried = true
 		}
 	}
 }
@@ -109,6 +105,15 @@ func (s *Sidecar) localService() (network, address string) {
 		return "unix", fmt.Sprintf("/proc/%d/cwd/%s", s.proc.ID.PID, path)
 	}
 	return "tcp", net.JoinHostPort(proxy.LocalServiceAddress, strconv.Itoa(proxy.LocalServicePort))
+}
+
+// tryGate opens the gate, or tells once why it could not.
+func (s *Sidecar) tryGate(ctx context.Context, tried bool) (open bool) {
+	err := s.openGate(ctx)
+	if err != nil && !tried {
+		s.emit("Could not open the sidecar to its peers, will try again: " + err.Error())
+	}
+	return err == nil
 }
 
 // openGate lets peers in, unless the registration was withdrawn meanwhile.
