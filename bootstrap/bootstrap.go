@@ -78,9 +78,37 @@ func build(in Inputs, cfg proxyConfig) (*bootstrapv3.Bootstrap, error) {
 	return b, nil
 }
 
+// tokenHeader carries the ACL token to Consul, in every xDS stream.
+const tokenHeader = "x-consul-token"
+
 // Marshal gives the JSON that Envoy reads with --config-path; equal messages
 // give equal bytes.
 func Marshal(b *bootstrapv3.Bootstrap) ([]byte, error) { return marshal(b) }
+
+// Token finds the ACL token in a bootstrap that Marshal made; empty when there
+// is none.
+func Token(content []byte) string {
+	var b struct {
+		DynamicResources struct {
+			AdsConfig struct {
+				GrpcServices []struct {
+					InitialMetadata []struct{ Key, Value string } `json:"initial_metadata"`
+				} `json:"grpc_services"`
+			} `json:"ads_config"`
+		} `json:"dynamic_resources"`
+	}
+	if json.Unmarshal(content, &b) != nil {
+		return ""
+	}
+	for _, service := range b.DynamicResources.AdsConfig.GrpcServices {
+		for _, header := range service.InitialMetadata {
+			if header.Key == tokenHeader {
+				return header.Value
+			}
+		}
+	}
+	return ""
+}
 
 func marshal(m proto.Message) ([]byte, error) {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
@@ -142,7 +170,7 @@ func dynamicResources(token string) *bootstrapv3.Bootstrap_DynamicResources {
 			ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
 			TransportApiVersion: corev3.ApiVersion_V3,
 			GrpcServices: []*corev3.GrpcService{{
-				InitialMetadata: []*corev3.HeaderValue{{Key: "x-consul-token", Value: token}},
+				InitialMetadata: []*corev3.HeaderValue{{Key: tokenHeader, Value: token}},
 				TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
 					EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: localAgentName},
 				},

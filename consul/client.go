@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -44,6 +45,7 @@ type Client struct {
 	client    *api.Client
 	transport *http.Transport
 	timeout   time.Duration // of one request
+	token     atomic.Pointer[string]
 }
 
 // New makes a client; it does not connect.
@@ -65,7 +67,8 @@ func NewFromAPI(conf *api.Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.cfg.Token, c.cfg.AgentToken = conf.Token, conf.Token
+	c.SetToken(conf.Token)
+	c.cfg.AgentToken = conf.Token
 	c.timeout = patience
 	return c, nil
 }
@@ -78,7 +81,9 @@ func open(cfg Config, conf *api.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up a client for Consul at %s: %w", cfg.Address, err)
 	}
-	return &Client{cfg: cfg, client: client, transport: transport, timeout: RequestTimeout}, nil
+	c := &Client{cfg: cfg, client: client, transport: transport, timeout: RequestTimeout}
+	c.SetToken(cfg.Token)
+	return c, nil
 }
 
 // Close gives back the connections that are idle.
@@ -87,11 +92,17 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Address is the agent's, as it was given.
 func (c *Client) Address() string { return c.cfg.Address }
 
+// Token is the ACL token that requests are made with.
+func (c *Client) Token() string { return *c.token.Load() }
+
+// SetToken changes the ACL token of all requests to come.
+func (c *Client) SetToken(token string) { c.token.Store(&token) }
+
 // ask runs one request within the client's timeout, with its token.
 func (c *Client) ask(ctx context.Context, request func(*api.QueryOptions) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	return request((&api.QueryOptions{}).WithContext(ctx))
+	return request((&api.QueryOptions{Token: c.Token()}).WithContext(ctx))
 }
 
 // unreachable makes a sentence of a failed request: what was tried, where,
@@ -106,7 +117,7 @@ func (c *Client) unreachable(doing string, err error) error {
 	}
 	if status.Code == http.StatusForbidden {
 		who := "no ACL token is given"
-		if c.cfg.Token != "" {
+		if c.Token() != "" {
 			who = "the ACL token does not allow it"
 		}
 		return fmt.Errorf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)

@@ -100,6 +100,7 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, opts api.ServiceRegisterOpts) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	opts.Token = c.Token()
 	err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx))
 	var status api.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusBadRequest {

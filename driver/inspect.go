@@ -26,6 +26,7 @@ func (p *Plugin) InspectTask(id string) (*drivers.TaskStatus, error) {
 			"listener":      s.Listener,
 			"envoy_version": s.EnvoyVersion,
 			"pid":           strconv.Itoa(s.Process.PID),
+			"hot_restarts":  strconv.Itoa(s.Epoch),
 		},
 	}
 	if s.Phase == sidecar.Exited {

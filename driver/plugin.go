@@ -123,7 +123,13 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 
 // host is what the sidecar of a task has of the plugin.
 func (p *Plugin) host(task *drivers.TaskConfig) sidecar.Host {
-	return sidecar.Host{Agents: &p.agents, Watch: &p.watch.Watch, Emit: p.emitter(task), Log: p.log}
+	return sidecar.Host{
+		Agents: &p.agents,
+		Watch:  &p.watch.Watch,
+		Emit:   p.emitter(task),
+		Log:    p.log,
+		Renew:  func(spec sidecar.Spec) (sidecar.Spec, error) { return p.renew(spec, task) },
+	}
 }
 
 // node is what tasks take from the node.

@@ -20,6 +20,7 @@ type PluginConfig struct {
 	Consul *ConsulConfig `codec:"consul"`
 	Envoy  *EnvoyConfig  `codec:"envoy"`
 	Ready  *ReadyConfig  `codec:"ready"`
+	Drain  *DrainConfig  `codec:"drain"`
 }
 
 // ConsulConfig says how to reach the Consul agent of this node. What is not
@@ -62,10 +63,18 @@ type ReadyConfig struct {
 	Timeout string `codec:"timeout"` // duration, "30s"
 }
 
+// DrainConfig bounds how long open connections may take to end.
+type DrainConfig struct {
+	Timeout string `codec:"timeout"` // duration, whole seconds, "30s"
+}
+
 // validate finds what an operator got wrong. That Envoy is missing is not among
 // it: the fingerprint says so, and notices when it appears.
 func (c PluginConfig) validate() error {
 	if _, err := readyTimeout(c.Ready, nil); err != nil {
+		return err
+	}
+	if _, err := drainTimeout(c.Drain, nil); err != nil {
 		return err
 	}
 	_, err := envoySettings(c.Envoy, nil)
@@ -107,6 +116,9 @@ func nodeBlocks() map[string]*hclspec.Spec {
 			"user":        hclspec.NewAttr("user", "string", false),
 		})),
 		"ready": hclspec.NewBlock("ready", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"timeout": hclspec.NewAttr("timeout", "string", false),
+		})),
+		"drain": hclspec.NewBlock("drain", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"timeout": hclspec.NewAttr("timeout", "string", false),
 		})),
 	}

@@ -29,6 +29,7 @@ func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 	if err := p.addTokens(&state.Spec, h.Config); err != nil {
 		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
 	}
+	state.Spec.Run.Env = envoyEnv(h.Config) // which is not kept twice
 	proxy, err := sidecar.Attach(p.ctx, state.Spec, state.State, p.host(h.Config))
 	if err != nil {
 		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)

@@ -62,13 +62,26 @@ func envoyPath(path string) (string, error) {
 }
 
 func readyTimeout(operator, job *ReadyConfig) (time.Duration, error) {
-	text := cmp.Or(orZero(job).Timeout, orZero(operator).Timeout)
+	return timeout("ready.timeout", cmp.Or(orZero(job).Timeout, orZero(operator).Timeout), defaultReadyTimeout)
+}
+
+// drainTimeout is in whole seconds, as Envoy takes it.
+func drainTimeout(operator, job *DrainConfig) (time.Duration, error) {
+	const field = "drain.timeout"
+	d, err := timeout(field, cmp.Or(orZero(job).Timeout, orZero(operator).Timeout), defaultDrainTimeout)
+	if err == nil && d%time.Second != 0 {
+		err = sidecar.Invalidf(field, "%q is not a number of whole seconds such as \"30s\"", d)
+	}
+	return d, err
+}
+
+func timeout(field, text string, absent time.Duration) (time.Duration, error) {
 	if text == "" {
-		return defaultReadyTimeout, nil
+		return absent, nil
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
-		return 0, sidecar.Invalidf("ready.timeout", "%q is not a positive duration such as \"30s\"", text)
+		return 0, sidecar.Invalidf(field, "%q is not a positive duration such as \"30s\"", text)
 	}
 	return d, nil
 }

@@ -42,9 +42,31 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 	if err != nil {
 		return sidecar.Spec{}, err
 	}
-	if known := p.envoy.Load(); known.holds(spec.Envoy.Path) {
-		spec.Envoy.Version = known.version
-	}
+	spec.Envoy.Version = p.knownVersion(spec.Envoy.Path)
 	err = p.addTokens(&spec, config)
 	return spec, err
+}
+
+// renew gives a sidecar's specification as the next generation of its Envoy is
+// started with: with the tokens of now, and the node's Envoy of now when the
+// job does not name one.
+func (p *Plugin) renew(spec sidecar.Spec, task *drivers.TaskConfig) (sidecar.Spec, error) {
+	if !spec.Envoy.Named {
+		path, err := envoyPath(orZero(p.config.Load().Envoy).Path)
+		if err != nil {
+			return spec, err
+		}
+		spec.Envoy.Path = path
+	}
+	spec.Envoy.Version = p.knownVersion(spec.Envoy.Path)
+	err := p.addTokens(&spec, task)
+	return spec, err
+}
+
+// knownVersion is that of the Envoy at a path; empty when it must be asked.
+func (p *Plugin) knownVersion(path string) string {
+	if known := p.envoy.Load(); known.holds(path) {
+		return known.version
+	}
+	return ""
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // handleVersion is that of the driver state in a task's handle.
-const handleVersion = 1
+const handleVersion = 2
 
 // taskState is what the driver keeps of a task across restarts of agent and
 // plugin. The specification is among it: Nomad gives the job's own config back
@@ -29,7 +29,7 @@ func newHandle(task *drivers.TaskConfig, spec sidecar.Spec, state sidecar.State)
 	maps.DeleteFunc(h.Config.Env, func(name, _ string) bool { return isTokenVariable(name) })
 	h.State = drivers.TaskStateRunning
 	spec.Consul.Token, spec.Consul.AgentToken = "", ""
-	spec.Run.Env = nil // Envoy has it, nobody needs it again
+	spec.Run.Env = nil // it is that of h.Config
 	return h, h.SetDriverState(taskState{Spec: spec, State: state})
 }
 

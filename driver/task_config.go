@@ -20,6 +20,7 @@ type TaskConfig struct {
 	Consul *TaskConsulConfig `codec:"consul"`
 	Envoy  *EnvoyConfig      `codec:"envoy"`
 	Ready  *ReadyConfig      `codec:"ready"`
+	Drain  *DrainConfig      `codec:"drain"`
 }
 
 // SidecarService is a sidecar that the driver registers.

@@ -13,6 +13,7 @@ import (
 
 const (
 	defaultReadyTimeout = 30 * time.Second
+	defaultDrainTimeout = 30 * time.Second
 	defaultConcurrency  = 1 // as Nomad's own Connect
 	defaultLogLevel     = "info"
 
@@ -67,6 +68,9 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (sidecar.Spec
 		return sidecar.Spec{}, err
 	}
 	if spec.ReadyTimeout, err = readyTimeout(n.config.Ready, config.Ready); err != nil {
+		return sidecar.Spec{}, err
+	}
+	if spec.DrainTimeout, err = drainTimeout(n.config.Drain, config.Drain); err != nil {
 		return sidecar.Spec{}, err
 	}
 	spec.Run, err = runSettings(task, n.config.Envoy, config.Envoy, n.root)

@@ -245,7 +245,7 @@ func TestHandle(t *testing.T) {
 
 	h.Version++
 	_, err = readHandle(h)
-	must.ErrorContains(t, err, "version 2, this driver knows 1")
+	must.ErrorContains(t, err, "version 3, this driver knows 2")
 }
 
 func TestConsulSettings(t *testing.T) {

@@ -3,9 +3,11 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,12 +20,12 @@ const endGrace = 5 * time.Second
 // WorkingIn finds the processes whose working directory is dir, whether it is
 // still there or was removed. Where processes run as users of their own, one of
 // root's is somebody who looks around, and is left out.
-func WorkingIn(dir string, user User) ([]int, error) {
+func WorkingIn(dir string, user User) ([]Identity, error) {
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {
 		return nil, err
 	}
-	var pids []int
+	var found []Identity
 	for _, link := range links {
 		cwd, err := os.Readlink(link)
 		if err != nil || (cwd != dir && cwd != dir+" (deleted)") {
@@ -36,9 +38,20 @@ func WorkingIn(dir string, user User) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		pids = append(pids, pid)
+		id, err := identify(pid)
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, id)
 	}
-	return pids, nil
+	return found, nil
+}
+
+func isGone(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH)
 }
 
 func ownerOf(info os.FileInfo) uint32 {
@@ -48,15 +61,17 @@ func ownerOf(info os.FileInfo) uint32 {
 	return 0
 }
 
-// End kills a process and waits until it is gone; one that is gone is no error.
-func End(ctx context.Context, pid int) error {
-	id, err := identify(pid)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return nil
-	}
+// Args is the command line of a process, with argv[0].
+func Args(id Identity) ([]string, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", id.PID))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00"), nil
+}
+
+// End kills a process and waits until it is gone; one that is gone is no error.
+func End(ctx context.Context, id Identity) error {
 	p, err := Attach(id)
 	if err != nil || p == nil {
 		return err

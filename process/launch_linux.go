@@ -21,7 +21,7 @@ type Launch struct {
 }
 
 // Start starts a child in a session of its own, as the user, without
-// the means to gain privileges.
+// the means to gain privileges; it outlives us, whatever it asks for.
 func Start(l Launch) (*Process, error) {
 	attr := &os.ProcAttr{
 		// The path of the directory may lead through ones that only root may
@@ -53,8 +53,8 @@ func Start(l Launch) (*Process, error) {
 }
 
 // forkWithoutPrivileges starts the process from a thread that has given up
-// gaining privileges by execve; the child inherits that. Nothing else ever runs on
-// the thread, as it is never unlocked.
+// gaining privileges by execve, and ending with its parent; the child inherits
+// that. Nothing else ever runs on the thread, as it is never unlocked.
 func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
 	type result struct {
 		child *os.Process
@@ -65,6 +65,10 @@ func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.P
 		runtime.LockOSThread()
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			started <- result{err: fmt.Errorf("set no_new_privs: %w", err)}
+			return
+		}
+		if err := outliveParent(); err != nil {
+			started <- result{err: err}
 			return
 		}
 		child, err := os.StartProcess(path, argv, attr)

@@ -3,7 +3,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -58,7 +57,7 @@ func Attach(id Identity) (*Process, error) {
 	// Only now that the descriptor pins the process can its identity be checked.
 	now, err := identify(id.PID)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH), err == nil && now != id:
+	case isGone(err), err == nil && now != id:
 		return nil, pidfd.Close()
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("look at process %d: %w", id.PID, err), pidfd.Close())

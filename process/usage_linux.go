@@ -29,3 +29,8 @@ func (p *Process) Usage() (Usage, error) {
 		RSS:    st.rss * uint64(os.Getpagesize()),
 	}, nil
 }
+
+// Plus is the usage of both.
+func (u Usage) Plus(other Usage) Usage {
+	return Usage{User: u.User + other.User, System: u.System + other.System, RSS: u.RSS + other.RSS}
+}

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"nomad-driver-connect/consul"
 )
 
-// awaitReady returns when Envoy is of use to the app, or says what is missing.
-func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
+// awaitReady returns when a generation is of use to the app, or says what is
+// missing. Its bootstrap may be nil: then Envoy's own reason is not asked for.
+func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File, agent consul.AgentInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
@@ -22,10 +25,9 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 		}
 		// A request that the deadline cut off says nothing new.
 		if ctx.Err() == nil {
-			missing = notReady(p, s.agent.XDS.String())
+			missing = notReady(p, g.epoch, agent.XDS.String())
 		}
 		if missing == "" {
-			s.emit(fmt.Sprintf("Envoy %s is ready in %d ms (pid %d)", s.version, time.Since(s.started).Milliseconds(), s.proc.ID.PID))
 			return nil
 		}
 		if s.parent != nil && time.Now().After(nextParentCheck) {
@@ -35,8 +37,8 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 			}
 		}
 		select {
-		case <-s.proc.Done():
-			return s.diedEarly(ctx, config)
+		case <-g.proc.Done():
+			return s.diedEarly(ctx, g, config)
 		case <-ctx.Done():
 			return fmt.Errorf("Envoy is not ready after %s: %s", s.spec.ReadyTimeout, missing)
 		case <-tick.C:
@@ -45,8 +47,11 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 }
 
 // diedEarly asks Envoy itself what it did not like.
-func (s *Sidecar) diedEarly(ctx context.Context, config *os.File) error {
-	err := fmt.Errorf("Envoy %s before it was ready", s.proc.Exit())
+func (s *Sidecar) diedEarly(ctx context.Context, g generation, config *os.File) error {
+	err := fmt.Errorf("Envoy %s before it was ready", g.proc.Exit())
+	if config == nil {
+		return err
+	}
 	if reason := validateBootstrap(ctx, s.spec, config); reason != nil {
 		return fmt.Errorf("%w; %w", err, reason)
 	}

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -17,9 +18,14 @@ const (
 	endReserve = time.Second
 )
 
-// drainUntil leaves time for Envoy to end after the drain.
-func drainUntil(now, deadline time.Time) time.Time {
-	return deadline.Add(-min(endReserve, deadline.Sub(now)/4))
+// drainUntil leaves time for Envoy to end after the drain, which itself may
+// take no longer than its timeout.
+func drainUntil(now, deadline time.Time, timeout time.Duration) time.Time {
+	until := deadline.Add(-min(endReserve, deadline.Sub(now)/4))
+	if latest := now.Add(timeout); latest.Before(until) {
+		return latest
+	}
+	return until
 }
 
 // drain lets the connections from peers end: they are told to leave, new ones
@@ -32,18 +38,14 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 	defer cancel()
 	// HTTP connections are told to close with their next answer.
 	s.tellEnvoy(ctx, "/healthcheck/fail")
-	open, err := s.admin.inbound(ctx, s.spec.Listener.Number)
-	if err != nil { // an Envoy that does not answer cannot be drained
-		s.log.Warn("could not drain Envoy", "proxy", s.proxyID(), "error", err)
-		return
-	}
+	open := s.inbound()
 	s.emit(fmt.Sprintf("Draining: %d connections from peers", open))
 	if justWithdrawn && !s.pause(ctx, settle) {
 		return
 	}
 	s.tellEnvoy(ctx, "/drain_listeners?inboundonly")
 	for {
-		if open, err = s.admin.inbound(ctx, s.spec.Listener.Number); err == nil && open == 0 {
+		if open = s.inbound(); open == 0 {
 			s.emit(fmt.Sprintf("Drained in %d ms", time.Since(started).Milliseconds()))
 			return
 		}
@@ -54,6 +56,20 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 	if ctx.Err() != nil {
 		s.emit(fmt.Sprintf("Not drained: %d connections from peers are still open after %d ms, and kill_timeout leaves no more time", open, time.Since(started).Milliseconds()))
 	}
+}
+
+// inbound counts the connections from peers that any generation has open. When
+// they cannot be counted there are none to wait for.
+func (s *Sidecar) inbound() int {
+	local, err := netip.ParseAddrPort(publicListener(s.spec).HostPort())
+	if err == nil {
+		var open int
+		if open, err = s.current().proc.Connections(local); err == nil {
+			return open
+		}
+	}
+	s.log.Warn("could not count the connections from peers", "proxy", s.proxyID(), "error", err)
+	return 0
 }
 
 func (s *Sidecar) tellEnvoy(ctx context.Context, path string) {
@@ -69,7 +85,7 @@ func (s *Sidecar) pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-s.proc.Done():
+	case <-s.current().proc.Done():
 	case <-ctx.Done():
 	}
 	return false

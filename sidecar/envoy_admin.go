@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // adminSocket is the name of the admin API's socket in the run directory.
@@ -63,11 +65,12 @@ func (a admin) ask(ctx context.Context, method, path string) ([]byte, int, error
 }
 
 // readyStats are the stats that tell how far Envoy has come with Consul.
-const readyStats = `^(control_plane\.connected_state|cluster_manager\.(warming_clusters|cds\.update_(success|rejected))|listener_manager\.(total_listeners_warming|workers_started|lds\.update_(success|rejected)))$`
+const readyStats = `^(server\.hot_restart_epoch|control_plane\.connected_state|cluster_manager\.(warming_clusters|cds\.update_(success|rejected))|listener_manager\.(total_listeners_warming|workers_started|lds\.update_(success|rejected)))$`
 
 // progress is how far Envoy has come on its way to ready.
 type progress struct {
 	answers          bool   // the admin API is there
+	epoch            int    // of the generation that answers
 	state            string // LIVE, PRE_INITIALIZING, INITIALIZING, DRAINING
 	connected        bool   // has an xDS stream to Consul
 	clusters         int    // updates of clusters taken
@@ -92,6 +95,8 @@ func (a admin) progress(ctx context.Context) progress {
 	}
 	for name, value := range parseStats(stats) {
 		switch name {
+		case "server.hot_restart_epoch":
+			p.epoch = value
 		case "control_plane.connected_state":
 			p.connected = value > 0
 		case "cluster_manager.cds.update_success":
@@ -111,19 +116,24 @@ func (a admin) progress(ctx context.Context) progress {
 	return p
 }
 
-// inbound counts the open connections of the listener on a port.
-func (a admin) inbound(ctx context.Context, port int) (int, error) {
-	filter := fmt.Sprintf(`^listener\..*_%d\.downstream_cx_active$`, port)
-	body, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(filter))
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("Envoy answers %d", code)
+// version asks for Envoy's version: "1.36.4", or what it says instead.
+func (a admin) version(ctx context.Context) string {
+	body, _, err := a.get(ctx, "/server_info")
+	var info struct {
+		Version string `json:"version"`
 	}
-	open := 0
-	for _, n := range parseStats(body) {
-		open += n
+	if err != nil || json.Unmarshal(body, &info) != nil {
+		return "unknown"
 	}
-	return open, err
+	if parts := strings.Split(info.Version, "/"); len(parts) > 1 {
+		return parts[1]
+	}
+	return info.Version
 }
+
+// closed tells an Envoy that has closed its admin API, as one does when its
+// successor begins, from one that does not answer.
+func closed(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // parseStats reads lines of "name: number".
 func parseStats(body []byte) map[string]int {

@@ -15,11 +15,14 @@ var ownFlags = map[string]string{
 	"-c": "the driver renders the bootstrap", "--config-path": "the driver renders the bootstrap",
 	"--config-yaml": "it would show in the process list; set proxy.config instead",
 	"-l":            "set envoy.log_level instead", "--log-level": "set envoy.log_level instead",
-	"--concurrency":         "set envoy.concurrency instead",
-	"--disable-hot-restart": "the driver sets it", "--restart-epoch": "the driver sets it",
-	"--base-id": "the driver sets it", "--use-dynamic-base-id": "the driver sets it",
-	"--mode":           "the driver sets it",
-	"--drain-strategy": "the driver sets it",
+	"--concurrency":  "set envoy.concurrency instead",
+	"--drain-time-s": "set drain.timeout instead", "--parent-shutdown-time-s": "set drain.timeout instead",
+	"--drain-strategy":      "the driver sets it",
+	"--mode":                "the driver sets it",
+	"--disable-hot-restart": "the driver hot restarts Envoy", "--restart-epoch": "the driver sets it",
+	"--base-id": "the driver sets it", "--use-dynamic-base-id": "the driver sets it", "--base-id-path": "the driver sets it",
+	"--socket-path": "the driver sets it", "--socket-mode": "the driver sets it",
+	"--skip-hot-restart-on-no-parent": "the driver sets it", "--skip-hot-restart-parent-stats": "the driver sets it",
 }
 
 // CheckArgs says which of a user's arguments for Envoy the driver sets itself.
@@ -36,16 +39,26 @@ func CheckArgs(field string, args []string) error {
 // LogLevels are those that Envoy knows.
 var LogLevels = []string{"trace", "debug", "info", "warning", "error", "critical", "off"}
 
-// envoyArgs is Envoy's command line, without argv[0].
-func envoyArgs(e Envoy) []string {
+// envoyArgs is Envoy's command line, without argv[0]. The generations of a
+// sidecar find each other in their working directory. A new one counts for
+// itself: what the old one has counted says nothing of whether it is ready.
+func envoyArgs(s Spec, epoch int) []string {
+	drain := strconv.Itoa(int(s.DrainTimeout.Seconds()))
 	args := []string{
 		"--config-path", fdPath(bootstrapFD),
-		"--log-level", e.LogLevel,
-		"--concurrency", strconv.Itoa(e.Concurrency),
+		"--log-level", s.Envoy.LogLevel,
+		"--concurrency", strconv.Itoa(s.Envoy.Concurrency),
 		"--drain-strategy", "immediate",
-		"--disable-hot-restart",
+		"--drain-time-s", drain,
+		"--parent-shutdown-time-s", drain,
+		"--base-id", strconv.Itoa(int(baseID(s.Run.Dir))),
+		"--restart-epoch", strconv.Itoa(epoch),
+		"--socket-path", hotRestartSocket,
+		"--socket-mode", "600",
+		"--skip-hot-restart-on-no-parent",
+		"--skip-hot-restart-parent-stats",
 	}
-	return slices.Concat(args, e.Args)
+	return slices.Concat(args, s.Envoy.Args)
 }
 
 // validateArgs makes Envoy check the bootstrap and exit.

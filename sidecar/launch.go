@@ -3,12 +3,13 @@ package sidecar
 import (
 	"errors"
 	"os"
+	"time"
 
 	"nomad-driver-connect/process"
 )
 
-// startEnvoy starts Envoy as the specification has it.
-func startEnvoy(spec Spec, config *os.File) (*process.Process, error) {
+// launch starts an Envoy as the specification has it.
+func (s *Sidecar) launch(spec Spec, config *os.File, epoch int) (generation, error) {
 	files := []*os.File{nil, nil, nil, config}
 	var err error
 	open := func(f *os.File, openErr error) *os.File {
@@ -25,14 +26,15 @@ func startEnvoy(spec Spec, config *os.File) (*process.Process, error) {
 		}
 	}()
 	if err != nil {
-		return nil, err
+		return generation{}, err
 	}
-	return process.Start(process.Launch{
+	proc, err := process.Start(process.Launch{
 		Path:  spec.Envoy.Path,
-		Args:  envoyArgs(spec.Envoy),
+		Args:  envoyArgs(spec, epoch),
 		Env:   spec.Run.Env,
 		Dir:   dir,
 		Files: files,
 		User:  spec.Run.User,
 	})
+	return generation{epoch: epoch, proc: proc, started: time.Now(), version: spec.Envoy.Version}, err
 }

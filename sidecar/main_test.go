@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -8,11 +9,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain lets this very binary be an Envoy: started under the name
@@ -68,18 +72,93 @@ func fakeEnvoy(temper string, args []string) int {
 	if temper == stubborn {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	listener, err := net.Listen("unix", adminSocket)
+	succeeded, err := serveFake(temper, args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	go func() { _ = http.Serve(listener, fakeAdmin(temper)) }()
 	select {
 	case <-terminated:
+		return 0
+	case <-succeeded:
 		return 0
 	case <-time.After(time.Minute): // a test that forgets it does not leave it for ever
 		return 9
 	}
+}
+
+// serveFake does what a generation does to the one before, and gives its own
+// end after a successor has taken over. Files stand for Envoy's messages.
+func serveFake(temper string, args []string) (succeeded chan struct{}, err error) {
+	epoch, _ := strconv.Atoi(flagOf(args, "--restart-epoch"))
+	if epoch > 0 {
+		if err := os.Remove(adminSocket); err != nil {
+			return nil, err
+		}
+	}
+	admin, err := net.Listen("unix", adminSocket)
+	if err != nil {
+		return nil, err
+	}
+	admin.(*net.UnixListener).SetUnlinkOnClose(false) // it is the successor's by then
+	if address := os.Getenv(listenerVariable); address != "" {
+		config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		}}
+		public, err := config.Listen(context.Background(), "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		go acceptFake(temper, public)
+	}
+	go func() { _ = http.Serve(admin, fakeAdmin(temper, epoch)) }()
+	if err := os.WriteFile(fmt.Sprintf("begun-%d", epoch), nil, 0o600); err != nil {
+		return nil, err
+	}
+	succeeded = make(chan struct{})
+	go func() {
+		defer close(succeeded)
+		for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+			if _, err := os.Stat(fmt.Sprintf("begun-%d", epoch+1)); err == nil {
+				break
+			}
+		}
+		_ = admin.Close()
+		seconds, _ := strconv.Atoi(flagOf(args, "--parent-shutdown-time-s"))
+		<-time.After(time.Duration(seconds) * time.Second)
+	}()
+	return succeeded, nil
+}
+
+// listenerVariable names the address of the fake's public listener.
+const listenerVariable = "FAKE_LISTENER"
+
+// told is closed when the fake was told to let its connections end.
+var told = make(chan struct{})
+
+// acceptFake holds the connections of peers as the temper has it.
+func acceptFake(temper string, listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			if temper == clinging {
+				<-context.Background().Done()
+			}
+			<-told
+			time.AfterFunc(300*time.Millisecond, func() { _ = conn.Close() })
+		}()
+	}
+}
+
+func flagOf(args []string, name string) string {
+	at := slices.Index(args, name)
+	if at < 0 {
+		return ""
+	}
+	return args[at+1]
 }
 
 func fakeValidate(temper string) int {
@@ -90,7 +169,7 @@ func fakeValidate(temper string) int {
 	return 0
 }
 
-func fakeAdmin(temper string) http.Handler {
+func fakeAdmin(temper string, epoch int) http.Handler {
 	mux := http.NewServeMux()
 	state, connected, lds, refused := "LIVE", 1, 1, 0
 	switch temper {
@@ -99,23 +178,18 @@ func fakeAdmin(temper string) http.Handler {
 	case picky:
 		lds, refused = 0, 1
 	}
-	var told atomic.Int64 // when connections were told to end
-	mux.HandleFunc("POST /healthcheck/fail", func(http.ResponseWriter, *http.Request) { told.Store(time.Now().UnixMilli()) })
-	mux.HandleFunc("POST /healthcheck/ok", func(http.ResponseWriter, *http.Request) { told.Store(0) })
+	tell := sync.OnceFunc(func() { close(told) })
+	mux.HandleFunc("POST /healthcheck/fail", func(http.ResponseWriter, *http.Request) { tell() })
+	mux.HandleFunc("POST /healthcheck/ok", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /drain_listeners", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, state) })
-	mux.HandleFunc("/stats", func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Query().Get("filter"), "downstream_cx_active") {
-			open := 0
-			if at := told.Load(); temper == clinging || temper == busy && (at == 0 || time.Now().UnixMilli()-at < 300) {
-				open = 1
-			}
-			_, _ = fmt.Fprintf(w, "listener.127.0.0.1_1.downstream_cx_active: %d\n", open)
-			return
-		}
-		_, _ = fmt.Fprintf(w, "control_plane.connected_state: %d\ncluster_manager.cds.update_success: %d\n"+
+	mux.HandleFunc("/server_info", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `{"version":"0123abcd/1.36.4/Clean/RELEASE/BoringSSL"}`)
+	})
+	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "server.hot_restart_epoch: %d\ncontrol_plane.connected_state: %d\ncluster_manager.cds.update_success: %d\n"+
 			"listener_manager.lds.update_success: %d\nlistener_manager.lds.update_rejected: %d\nlistener_manager.workers_started: 1\n",
-			connected, connected, lds, refused)
+			epoch, connected, connected, lds, refused)
 	})
 	mux.HandleFunc("/config_dump", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, `{"configs":[{"dynamic_listeners":[{"name":"db","error_state":{"details":"cannot bind '127.0.0.1:9191'"}}]}]}`)

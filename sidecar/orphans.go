@@ -13,13 +13,13 @@ import (
 // or share them silently. Only Envoy and root may enter a run directory, and no
 // two tasks have the same.
 func (s *Sidecar) endOrphans(ctx context.Context) error {
-	pids, err := process.WorkingIn(s.spec.Run.Dir, s.spec.Run.User)
-	for _, pid := range pids {
-		if endErr := process.End(ctx, pid); endErr != nil {
-			err = errors.Join(err, fmt.Errorf("end process %d of an earlier run: %w", pid, endErr))
+	orphans, err := process.WorkingIn(s.spec.Run.Dir, s.spec.Run.User)
+	for _, id := range orphans {
+		if endErr := process.End(ctx, id); endErr != nil {
+			err = errors.Join(err, fmt.Errorf("end process %d of an earlier run: %w", id.PID, endErr))
 			continue
 		}
-		s.emit(fmt.Sprintf("Ended an Envoy of an earlier run (pid %d)", pid))
+		s.emit(fmt.Sprintf("Ended an Envoy of an earlier run (pid %d)", id.PID))
 	}
 	return err
 }

@@ -19,15 +19,15 @@ const (
 func (s *Sidecar) checkPulse(ctx context.Context, missed int) int {
 	asking, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
-	if _, _, err := s.admin.get(asking, "/ready"); err == nil {
-		return 0
+	if _, _, err := s.admin.get(asking, "/ready"); err == nil || closed(err) {
+		return 0 // closed is the one whose successor failed
 	}
 	if missed++; missed < pulseMisses {
 		return missed
 	}
 	s.emit(fmt.Sprintf("Envoy hangs: its admin API has not answered %d times in a row; it is killed", missed))
-	if err := s.proc.KillGroup(); err != nil {
-		s.log.Error("could not kill an Envoy that hangs", "pid", s.proc.ID.PID, "error", err)
+	if err := s.current().proc.KillGroup(); err != nil {
+		s.log.Error("could not kill an Envoy that hangs", "pid", s.current().proc.ID.PID, "error", err)
 	}
 	return 0
 }

@@ -8,10 +8,12 @@ import (
 // when it is LIVE and has had its clusters and its listeners from Consul.
 // (Its own /ready is not enough: Envoy goes LIVE, too, when it has refused
 // everything that Consul sent.)
-func notReady(p progress, agent string) string {
+func notReady(p progress, epoch int, agent string) string {
 	switch {
 	case !p.answers:
 		return "Envoy's admin API does not answer yet"
+	case p.epoch != epoch:
+		return fmt.Sprintf("the admin API is still that of generation %d", p.epoch)
 	case !p.connected:
 		return fmt.Sprintf("Envoy has no xDS connection to the Consul agent at %s", agent)
 	case p.clustersRefused > 0 && p.clusters == 0:

@@ -115,12 +115,13 @@ func TestChooseParent(t *testing.T) {
 
 func TestNotReady(t *testing.T) {
 	ready := progress{answers: true, state: "LIVE", connected: true, clusters: 1, listeners: 1, workers: true}
-	must.Eq(t, "", notReady(ready, "x"))
+	must.Eq(t, "", notReady(ready, 0, "x"))
 	for _, tc := range []struct {
 		change func(*progress)
 		want   string
 	}{
 		{func(p *progress) { p.answers = false }, "Envoy's admin API does not answer yet"},
+		{func(p *progress) { p.epoch = 7 }, "the admin API is still that of generation 7"},
 		{func(p *progress) { p.connected = false }, "Envoy has no xDS connection to the Consul agent at x"},
 		{func(p *progress) { p.clusters = 0 }, "Consul has sent no clusters yet"},
 		{func(p *progress) { p.clusters, p.clustersRefused, p.refusal = 0, 1, "bad" }, "Envoy refused the clusters that Consul sent: bad"},
@@ -132,7 +133,7 @@ func TestNotReady(t *testing.T) {
 	} {
 		p := ready
 		tc.change(&p)
-		must.Eq(t, tc.want, notReady(p, "x"))
+		must.Eq(t, tc.want, notReady(p, 0, "x"))
 	}
 }
 

@@ -8,37 +8,55 @@ import (
 	"strings"
 
 	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/consul"
 )
 
-// render gives the bootstrap as a file in memory; the caller closes it.
-func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
+// rendered is a bootstrap for one generation of the sidecar.
+type rendered struct {
+	content []byte   // JSON, with the token
+	hatches []string // the keys of Envoy's own JSON in it
+}
+
+// render makes the bootstrap of what Consul knows now. It is the sidecar's
+// own: the token of spec may be another than that which it was started with.
+func (s *Sidecar) render(ctx context.Context, spec Spec, agent consul.AgentInfo) (rendered, error) {
 	in, err := s.consul.Inputs(ctx, s.proxyID(), bootstrap.Inputs{
-		Agent: s.agent.XDS,
+		Agent: agent.XDS,
 		Admin: bootstrap.Admin{Socket: adminSocket},
-		Token: s.spec.Consul.Token,
-		Env:   bootstrap.Environ(s.spec.Run.Env),
+		Token: spec.Consul.Token,
+		Env:   bootstrap.Environ(spec.Run.Env),
 	})
 	if err != nil {
-		return nil, err
+		return rendered{}, err
 	}
 	message, err := bootstrap.Render(in)
 	if err != nil {
-		return nil, s.renderError(err)
+		return rendered{}, s.renderError(err)
 	}
 	content, err := bootstrap.Marshal(message)
 	if err != nil {
-		return nil, fmt.Errorf("render the bootstrap: %w", err)
+		return rendered{}, fmt.Errorf("render the bootstrap: %w", err)
+	}
+	return rendered{content: content, hatches: bootstrap.HatchKeys(in.Proxy.Proxy.Config)}, nil
+}
+
+// firstBootstrap gives the bootstrap of the first generation as a file in
+// memory; the caller closes it.
+func (s *Sidecar) firstBootstrap(ctx context.Context) (*os.File, error) {
+	r, err := s.render(ctx, s.spec, s.agent)
+	if err != nil {
+		return nil, err
 	}
 	note := ""
 	if s.agent.Note != "" {
 		note = " (" + s.agent.Note + ")"
 	}
 	s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
-	file, err := secretFile("bootstrap.json", content, s.spec.Run.User)
+	file, err := secretFile("bootstrap.json", r.content, s.spec.Run.User)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.judge(ctx, file, bootstrap.HatchKeys(in.Proxy.Proxy.Config)); err != nil {
+	if err := s.judge(ctx, file, r.hatches); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil

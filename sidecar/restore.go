@@ -41,7 +41,7 @@ func (s *Sidecar) restore(ctx context.Context, ready bool) bool {
 			return false
 		}
 	}
-	err := s.tell(ctx, registration(s.spec, s.parent, s.proc.ID, ready))
+	err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, ready))
 	if err == nil && ready { // so that Consul remembers it
 		err = s.sayReady(ctx)
 	}

@@ -1,11 +1,9 @@
 package sidecar
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -108,24 +106,4 @@ func OpenBelow(root, path string, flag int) (*os.File, error) {
 	}
 	defer func() { _ = r.Close() }()
 	return r.OpenFile(rel, flag, 0)
-}
-
-// checkPortFree fails when somebody listens on the port. Two Envoys of one
-// user would share it silently (SO_REUSEPORT) and split its traffic.
-func checkPortFree(ctx context.Context, p Port) error {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", p.HostPort())
-	if err == nil {
-		return l.Close()
-	}
-	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("the port %s is already in use by another process; is a proxy of an earlier run still there?", p)
-	}
-	if errors.Is(err, unix.EADDRNOTAVAIL) {
-		return fmt.Errorf("the address of port %s does not belong to this machine", p)
-	}
-	if errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("the port %s may not be bound by this user", p)
-	}
-	return fmt.Errorf("bind the port %s: %w", p, err)
 }

@@ -2,8 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -25,25 +23,27 @@ type Sidecar struct {
 	agents *consul.Agents
 	watch  *consul.Watch
 	admin  admin
+	host   Host
 	emit   Emit
 	log    hclog.Logger
 	undo   undo
 
 	// Set while it starts or is attached to; not changed after.
-	attached bool // by Attach, not by Start
-	version  string
+	attached bool   // by Attach, not by Start
+	version  string // of the Envoy that it starts with
 	agent    consul.AgentInfo
 	parent   *ParentService // nil when standalone
-	proc     *process.Process
 	started  time.Time
 
-	// The app's address; supervise's alone.
-	local struct{ network, address string }
-
-	status atomic.Pointer[Status]
-	stop   chan stopRequest
-	done   chan struct{}
+	running atomic.Pointer[generations]
+	status  atomic.Pointer[Status]
+	stop    chan stopRequest
+	hup     chan struct{} // asks for a hot restart
+	done    chan struct{}
 }
+
+// current is the generation that serves.
+func (s *Sidecar) current() generation { return s.running.Load().current }
 
 // Phase is where a sidecar is on its way.
 type Phase string
@@ -62,6 +62,7 @@ type Status struct {
 	ProxyID      string
 	Listener     string
 	EnvoyVersion string
+	Epoch        int // how often Envoy was hot restarted
 	Process      process.Identity
 	StartedAt    time.Time
 	Exit         process.Exit // meaningful when Phase is Exited
@@ -86,6 +87,10 @@ type Host struct {
 	Watch  *consul.Watch  // shared by all sidecars
 	Emit   Emit
 	Log    hclog.Logger
+
+	// Renew gives the specification as it would be now: with the token that
+	// lies in the task's file, and the node's Envoy.
+	Renew func(Spec) (Spec, error)
 }
 
 func newSidecar(spec Spec, host Host) (*Sidecar, error) {
@@ -99,9 +104,11 @@ func newSidecar(spec Spec, host Host) (*Sidecar, error) {
 		agents: host.Agents,
 		watch:  host.Watch,
 		admin:  newAdmin(spec.Run.Dir),
+		host:   host,
 		emit:   host.Emit,
 		log:    host.Log,
 		stop:   make(chan stopRequest),
+		hup:    make(chan struct{}, 1),
 		done:   make(chan struct{}),
 	}, nil
 }
@@ -122,46 +129,13 @@ func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
 		return nil, err
 	}
 	s.publish(Warming, process.Exit{})
-	go s.supervise(context.WithoutCancel(ctx))
-	return s, nil
-}
-
-// ErrForgotten is Attach's answer when neither Envoy nor its directory is
-// there any more: the sidecar was destroyed before, or the machine restarted.
-var ErrForgotten = errors.New("neither Envoy nor its run directory is there any more")
-
-// Attach finds a sidecar again that an earlier life of this program started.
-// One whose Envoy has gone in the meantime is Exited at once.
-func Attach(ctx context.Context, spec Spec, state State, host Host) (*Sidecar, error) {
-	s, err := newSidecar(spec, host)
-	if err != nil {
-		return nil, err
-	}
-	s.attached, s.version, s.started = true, state.EnvoyVersion, state.StartedAt
-	s.parent = state.Parent
-	s.undo.push(s.removeRunDir)
-	s.undo.push(s.withdraw)
-	if s.proc, err = process.Attach(state.Process); err != nil {
-		s.consul.Close()
-		return nil, err
-	}
-	if s.proc == nil {
-		if _, err := os.Stat(spec.Run.Dir); errors.Is(err, fs.ErrNotExist) {
-			s.consul.Close()
-			return nil, ErrForgotten
-		}
-		s.proc = process.Gone(state.Process)
-	} else {
-		s.undo.push(s.kill)
-	}
-	s.publish(Warming, process.Exit{})
-	go s.supervise(context.WithoutCancel(ctx))
+	go s.supervise(context.WithoutCancel(ctx), nil)
 	return s, nil
 }
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
-	return State{Process: s.proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent}
+	return State{Process: s.current().proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent}
 }
 
 // Status gives the latest snapshot.
@@ -173,11 +147,32 @@ func (s *Sidecar) Done() <-chan struct{} { return s.done }
 // User is whom Envoy runs as.
 func (s *Sidecar) User() process.User { return s.spec.Run.User }
 
-// Usage is what Envoy uses of the machine.
-func (s *Sidecar) Usage() (process.Usage, error) { return s.proc.Usage() }
+// Usage is what its Envoys use of the machine.
+func (s *Sidecar) Usage() (process.Usage, error) {
+	running := s.running.Load()
+	usage, err := running.current.proc.Usage()
+	for _, old := range running.leaving {
+		if u, err := old.proc.Usage(); err == nil {
+			usage = usage.Plus(u)
+		}
+	}
+	return usage, err
+}
 
-// Signal goes to Envoy.
-func (s *Sidecar) Signal(sig syscall.Signal) error { return s.proc.Signal(sig) }
+// Signal goes to Envoy; SIGHUP asks for a hot restart, whose result is told in
+// an event.
+func (s *Sidecar) Signal(sig syscall.Signal) error {
+	if sig != syscall.SIGHUP {
+		return s.current().proc.Signal(sig)
+	}
+	select {
+	case <-s.done:
+		return os.ErrProcessDone
+	case s.hup <- struct{}{}:
+	default: // it is asked for already
+	}
+	return nil
+}
 
 // Stop withdraws the registration, lets the connections from peers come to
 // their end, then ends Envoy with the signal, and with SIGKILL of all its
@@ -204,8 +199,9 @@ func (s *Sidecar) publish(phase Phase, exit process.Exit) {
 		Phase:        phase,
 		ProxyID:      s.proxyID(),
 		Listener:     s.spec.Listener.HostPort(),
-		EnvoyVersion: s.version,
-		Process:      s.proc.ID,
+		EnvoyVersion: s.current().version,
+		Epoch:        s.current().epoch,
+		Process:      s.current().proc.ID,
 		StartedAt:    s.started,
 		Exit:         exit,
 	})

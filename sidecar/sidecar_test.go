@@ -29,6 +29,8 @@ type bench struct {
 	app    net.Listener // the local service
 	spec   Spec
 
+	renewed func(Spec) (Spec, error) // what a hot restart starts with
+
 	mu     sync.Mutex
 	events []string
 }
@@ -53,12 +55,22 @@ func newBench(t *testing.T, temper string) *bench {
 		Envoy:        Envoy{Path: envoyNamed(t, temper), Concurrency: 1, LogLevel: "info"},
 		Run:          run,
 		ReadyTimeout: 10 * time.Second,
+		DrainTimeout: 10 * time.Second,
 	}
+	b.spec.Run.Env = append(b.spec.Run.Env, listenerVariable+"="+b.spec.Listener.HostPort())
+	b.renewed = func(spec Spec) (Spec, error) { return spec, nil }
 	return b
 }
 
+// connect opens a connection as a peer does.
+func (b *bench) connect() {
+	conn, err := net.Dial("tcp", b.spec.Listener.HostPort())
+	must.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = conn.Close() })
+}
+
 func (b *bench) host() Host {
-	return Host{Agents: &consul.Agents{}, Watch: &b.watch, Emit: b.emit, Log: hclog.NewNullLogger()}
+	return Host{Agents: &consul.Agents{}, Watch: &b.watch, Emit: b.emit, Log: hclog.NewNullLogger(), Renew: b.renewed}
 }
 
 func (b *bench) emit(sentence string) {
@@ -101,6 +113,7 @@ func (b *bench) clean() {
 	b.t.Helper()
 	must.Nil(b.t, b.consul.proxy())
 	must.DirNotExists(b.t, b.spec.Run.Dir)
+	must.FileNotExists(b.t, sharedMemory(b.spec.Run.Dir))
 	for _, link := range must2(filepath.Glob("/proc/[0-9]*/cmdline")) {
 		line, _ := os.ReadFile(link)
 		must.False(b.t, strings.HasPrefix(string(line), b.spec.Envoy.Path+"\x00"), must.Sprintf("%s is still running", link))
@@ -204,6 +217,7 @@ func TestSidecar_drain(t *testing.T) {
 	s, err := b.start()
 	must.NoError(t, err)
 	eventually(t, func() bool { return s.Status().Phase == Serving })
+	b.connect()
 	go s.Stop(syscall.SIGTERM, 10*time.Second)
 	eventually(t, b.sawEvent("Draining: 1 connections from peers"))
 	must.Eq(t, Draining, s.Status().Phase)
@@ -250,6 +264,7 @@ func TestSidecar_drainWithoutEnd(t *testing.T) {
 	b := newBench(t, clinging)
 	s, err := b.start()
 	must.NoError(t, err)
+	b.connect()
 	s.Stop(syscall.SIGTERM, 5*time.Second)
 	must.True(t, b.sawEvent("Not drained: 1 connections from peers are still open after")())
 	must.Eq(t, 0, s.Status().Exit.Code, must.Sprint("there was time left for SIGTERM"))

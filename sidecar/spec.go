@@ -41,6 +41,11 @@ type Spec struct {
 
 	// ReadyTimeout bounds the time from Envoy's start until it is ready.
 	ReadyTimeout time.Duration
+
+	// DrainTimeout is how long open connections may take to end, in whole
+	// seconds, when a generation leaves after a hot restart; at a stop it is
+	// bounded by the stop's own timeout, too.
+	DrainTimeout time.Duration
 }
 
 // Parent says how to find the registration that the sidecar stands before.

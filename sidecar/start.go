@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,10 +35,11 @@ func (s *Sidecar) start(ctx context.Context) error {
 		s.endOrphans,
 		s.claimPorts,
 		s.makeRunDir,
+		s.claimSharedMemory,
 		s.register,
-		func(ctx context.Context) (err error) { config, err = s.render(ctx); return err },
-		func(ctx context.Context) error { return s.launch(ctx, config) },
-		func(ctx context.Context) error { return s.awaitReady(ctx, config) },
+		func(ctx context.Context) (err error) { config, err = s.firstBootstrap(ctx); return err },
+		func(ctx context.Context) error { return s.launchFirst(ctx, config) },
+		func(ctx context.Context) error { return s.awaitFirst(ctx, config) },
 	} {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, closeFile(config))
@@ -128,44 +128,17 @@ func noParent(s Spec, group []*api.AgentService) error {
 	return Invalidf("service", "the group has no service %q%s; it has: %s", s.Service, label, quoteAll(names))
 }
 
-// claimPorts proves that nobody else holds a port the proxy will listen on.
-func (s *Sidecar) claimPorts(ctx context.Context) error {
-	for _, port := range listenPorts(s.spec) {
-		if err := checkPortFree(ctx, port); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// listenPorts are those that Envoy will listen on.
-func listenPorts(s Spec) []Port {
-	public := s.Listener
-	if bind, ok := s.Proxy.Config["bind_address"].(string); ok {
-		public.Address = bind
-	}
-	ports := []Port{public}
-	for _, path := range s.Proxy.Expose.Paths {
-		ports = append(ports, Port{Label: "expose " + path.Path, Address: public.Address, Number: path.ListenerPort})
-	}
-	for _, u := range s.Proxy.Upstreams {
-		if u.LocalBindSocketPath == "" {
-			ports = append(ports, Port{
-				Label:   "upstream " + u.DestinationName,
-				Address: cmp.Or(u.LocalBindAddress, loopback),
-				Number:  u.LocalBindPort,
-			})
-		}
-	}
-	return ports
-}
-
 func (s *Sidecar) makeRunDir(context.Context) error {
 	if err := makeRunDir(s.spec.Run); err != nil {
 		return err
 	}
 	s.undo.push(s.removeRunDir)
 	return nil
+}
+
+func (s *Sidecar) claimSharedMemory(context.Context) error {
+	s.undo.push(s.removeSharedMemory)
+	return claimSharedMemory(s.spec.Run.Dir, s.spec.Run.User)
 }
 
 func (s *Sidecar) register(ctx context.Context) error {
@@ -194,13 +167,23 @@ func (s *Sidecar) tell(ctx context.Context, reg *api.AgentServiceRegistration) e
 	return s.consul.Register(ctx, reg, api.ServiceRegisterOpts{ReplaceExistingChecks: true})
 }
 
-func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
-	proc, err := startEnvoy(s.spec, config)
+func (s *Sidecar) launchFirst(ctx context.Context, config *os.File) error {
+	first, err := s.launch(s.spec, config, 0)
 	if err != nil {
 		return err
 	}
-	s.proc, s.started = proc, time.Now()
+	first.version, s.started = s.version, first.started
+	s.running.Store(&generations{current: first})
 	s.undo.push(s.kill)
 	// From now on the registration says whose process it stands for.
-	return s.tell(ctx, registration(s.spec, s.parent, proc.ID, false))
+	return s.tell(ctx, registration(s.spec, s.parent, first.proc.ID, false))
+}
+
+func (s *Sidecar) awaitFirst(ctx context.Context, config *os.File) error {
+	first := s.current()
+	if err := s.awaitReady(ctx, first, config, s.agent); err != nil {
+		return err
+	}
+	s.emit(fmt.Sprintf("Envoy %s is ready in %d ms (pid %d)", first.version, time.Since(first.started).Milliseconds(), first.proc.ID.PID))
+	return nil
 }

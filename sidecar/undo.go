@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"os"
 )
 
 // undo is what takes back the steps that were done, last first. Each entry
@@ -19,4 +20,25 @@ func (u *undo) run(ctx context.Context) error {
 	}
 	*u = nil
 	return errors.Join(errs...)
+}
+
+// What follows are the undo steps; each may run again.
+
+func (s *Sidecar) withdraw(ctx context.Context) error {
+	_, err := s.consul.Deregister(ctx, s.proxyID())
+	return err
+}
+
+func (s *Sidecar) kill(ctx context.Context) error {
+	var errs []error
+	for _, g := range s.running.Load().all() {
+		errs = append(errs, g.end(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Sidecar) removeRunDir(context.Context) error { return os.RemoveAll(s.spec.Run.Dir) }
+
+func (s *Sidecar) removeSharedMemory(context.Context) error {
+	return removeSharedMemory(s.spec.Run.Dir)
 }

@@ -1,0 +1,150 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+const (
+	// renewInterval is how often it is looked whether what a sidecar is started
+	// with has changed: central configuration, token, CA, binary.
+	renewInterval = 15 * time.Second
+
+	// renewIntervalMax is how long it may take after a failure, doubled each time.
+	renewIntervalMax = 10 * time.Minute
+)
+
+// hotRestarts is supervise's view of them: one at a time, and none while an
+// older generation is leaving, as Envoy would cut that short.
+type hotRestarts struct {
+	asked    string             // why one is wanted, and could not begin yet
+	cancel   context.CancelFunc // of the one under way; nil when none is
+	finished chan renewal
+	left     chan generation // those that are gone
+	due      *time.Timer     // when to look whether one is needed
+	interval time.Duration
+}
+
+func newHotRestarts() hotRestarts {
+	return hotRestarts{
+		finished: make(chan renewal, 1),
+		left:     make(chan generation, 1),
+		due:      time.NewTimer(jitter(renewInterval)),
+		interval: renewInterval,
+	}
+}
+
+// jitter keeps the sidecars of a node from all asking at the same moment.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+
+// hotRestart begins one as soon as that is possible; without a reason only
+// when there turns out to be one.
+func (s *supervisor) hotRestart(ctx context.Context, why string) {
+	r := &s.restarts
+	if why != "" {
+		r.asked = why
+	}
+	if leaving := s.running.Load().leaving; why != "" && len(leaving) > 0 {
+		s.emit(fmt.Sprintf("A hot restart is to follow (%s) when generation %d has left", why, leaving[0].epoch))
+	}
+	if r.cancel != nil || s.away || len(s.running.Load().leaving) > 0 {
+		return
+	}
+	why, r.asked = r.asked, ""
+	s.background(ctx, func(ctx context.Context) renewal { return s.renew(ctx, why, s.open) })
+}
+
+func (s *supervisor) background(ctx context.Context, renew func(context.Context) renewal) {
+	ctx, s.restarts.cancel = context.WithCancel(ctx)
+	go func() { s.restarts.finished <- renew(ctx) }()
+}
+
+// hotRestarted takes the result.
+func (s *supervisor) hotRestarted(ctx context.Context, result renewal) {
+	r := &s.restarts
+	r.cancel()
+	r.cancel = nil
+	switch {
+	case result.next != nil:
+		s.adopt(ctx, result)
+		r.interval = renewInterval
+	case result.err == nil: // there was no need
+		r.interval = renewInterval
+	case result.why == "": // nobody waits for it
+		s.log.Debug("could not see whether a hot restart is needed", "proxy", s.proxyID(), "error", result.err)
+	default:
+		r.interval = min(2*r.interval, renewIntervalMax)
+		s.emit(fmt.Sprintf("Hot restart failed (%s), generation %d serves on: %v", result.why, s.current().epoch, result.err))
+	}
+	r.due.Reset(jitter(r.interval))
+	if r.asked != "" {
+		s.hotRestart(ctx, "")
+	}
+}
+
+// abandon breaks a hot restart off; one that is through all the same counts.
+func (s *supervisor) abandon(ctx context.Context) {
+	if s.restarts.cancel == nil {
+		return
+	}
+	s.restarts.cancel()
+	s.restarts.asked = ""
+	s.hotRestarted(ctx, <-s.restarts.finished)
+}
+
+// adopt makes the next generation the current one.
+func (s *supervisor) adopt(ctx context.Context, result renewal) {
+	before, next := s.running.Load(), *result.next
+	old := before.current
+	s.running.Store(&generations{current: next, leaving: append(slices.Clone(before.leaving), old)})
+	s.follow(old)
+	s.publish(s.Status().Phase, s.Status().Exit)
+	s.emit(fmt.Sprintf("Hot restart %d (%s): Envoy %s serves after %d ms (pid %d); generation %d leaves within %s",
+		next.epoch, result.why, next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout))
+	if s.away {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	if err := s.tell(ctx, registration(s.spec, s.parent, next.proc.ID, s.open)); err != nil {
+		s.log.Warn("could not tell Consul of the new generation", "proxy", s.proxyID(), "error", err)
+	}
+}
+
+// leaveGrace is what Envoy's timers may be late.
+const leaveGrace = time.Second
+
+// follow waits until a generation has left. Its successor ends it when its time
+// is over; when it goes before, its place is kept for what the successor has to
+// say.
+func (s *supervisor) follow(g generation) {
+	until := time.Now().Add(s.spec.DrainTimeout + leaveGrace)
+	go func() {
+		select {
+		case <-g.proc.Done():
+		case <-s.done:
+			return
+		}
+		if err := standIn(s.spec.Run.Dir, g.epoch, s.spec.Run.User, until); err != nil {
+			s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
+		}
+		select {
+		case s.restarts.left <- g:
+		case <-s.done:
+		}
+	}()
+}
+
+// hasLeft forgets a generation, and begins what waited for its end.
+func (s *supervisor) hasLeft(ctx context.Context, g generation) {
+	now := s.running.Load()
+	s.running.Store(&generations{current: now.current, leaving: slices.DeleteFunc(slices.Clone(now.leaving),
+		func(old generation) bool { return old.epoch == g.epoch })})
+	s.emit(fmt.Sprintf("Generation %d has left: it %s", g.epoch, g.proc.Exit()))
+	if s.restarts.asked != "" {
+		s.hotRestart(ctx, "")
+	}
+}

@@ -1,0 +1,115 @@
+package sidecar
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"nomad-driver-connect/consul"
+)
+
+// renewal is what came of an attempt to put a new generation in the place of
+// the current one.
+type renewal struct {
+	why  string      // it was tried; empty when there was no reason to
+	next *generation // nil when it was not tried or failed
+	err  error
+}
+
+// renew starts a generation that takes the sockets over from the current one,
+// when somebody asked for that or when there is a reason to. Whatever fails,
+// the current one serves on.
+func (s *Sidecar) renew(ctx context.Context, why string, ready bool) renewal {
+	spec, err := s.host.Renew(s.spec)
+	if err != nil {
+		return renewal{why: why, err: err}
+	}
+	spec.Consul.Token = cmp.Or(spec.Consul.Token, s.consul.Token()) // one that is found no more is kept
+	agent, err := s.agents.Info(ctx, s.consul)
+	if err != nil {
+		return renewal{why: why, err: err}
+	}
+	if err := s.takeToken(ctx, spec.Consul.Token, ready); err != nil {
+		return renewal{why: why, err: err}
+	}
+	r, err := s.render(ctx, spec, agent)
+	if err == nil && why == "" {
+		why, err = s.reason(ctx, spec, r)
+	}
+	if err != nil || why == "" {
+		return renewal{why: why, err: err}
+	}
+	next, err := s.succeed(ctx, spec, agent, r)
+	return renewal{why: why, next: next, err: err}
+}
+
+// reason says why the current generation should go; empty when it need not.
+func (s *Sidecar) reason(ctx context.Context, spec Spec, r rendered) (string, error) {
+	if _, _, err := s.admin.get(ctx, "/ready"); closed(err) {
+		return "its admin API is closed since a hot restart failed", nil
+	}
+	return s.current().outdated(r.content, spec.Envoy.Path)
+}
+
+// takeToken registers the sidecar with another token: Consul makes a proxy's
+// configuration with the one that it was registered with.
+func (s *Sidecar) takeToken(ctx context.Context, token string, ready bool) error {
+	before := s.consul.Token()
+	if token == before {
+		return nil
+	}
+	s.consul.SetToken(token)
+	if err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, ready)); err != nil {
+		s.consul.SetToken(before)
+		return fmt.Errorf("take the new ACL token: %w", err)
+	}
+	s.emit("Registered again with the new ACL token")
+	return nil
+}
+
+// succeed validates, then starts the next generation and waits until it has
+// taken over.
+func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo, r rendered) (*generation, error) {
+	var err error
+	if spec.Envoy.Version == "" {
+		if spec.Envoy.Version, err = EnvoyVersion(ctx, spec.Envoy.Path, spec.Run.User); err != nil {
+			return nil, err
+		}
+	}
+	config, err := secretFile("bootstrap.json", r.content, spec.Run.User)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = config.Close() }()
+	if err := validateBootstrap(ctx, spec, config); err != nil {
+		return nil, err
+	}
+	next, err := s.launch(spec, config, s.current().epoch+1)
+	if err != nil {
+		return nil, err
+	}
+	return s.settle(ctx, next, func() error { return s.awaitReady(ctx, next, config, agent) })
+}
+
+// resume waits for a generation that an earlier life of this program started.
+func (s *Sidecar) resume(ctx context.Context, next generation) renewal {
+	agent, err := s.agents.Info(ctx, s.consul)
+	if err != nil {
+		s.log.Warn("does not know where Envoy finds Consul", "proxy", s.proxyID(), "error", err)
+	}
+	started, err := s.settle(ctx, next, func() error { return s.awaitReady(ctx, next, nil, agent) })
+	if err == nil {
+		started.version = s.admin.version(ctx)
+	}
+	return renewal{why: "begun before the plugin was restarted", next: started, err: err}
+}
+
+// settle ends a generation that does not take over, and makes room for another.
+func (s *Sidecar) settle(ctx context.Context, next generation, await func() error) (*generation, error) {
+	err := await()
+	if err == nil {
+		return &next, nil
+	}
+	return nil, errors.Join(err, next.end(ctx), clearInitializing(s.spec.Run.Dir))
+}

@@ -1,0 +1,99 @@
+package sidecar
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/process"
+)
+
+// sharedMemoryDir is where shm_open(3) has its files.
+const sharedMemoryDir = "/dev/shm"
+
+// baseID is the number under which the Envoys of a sidecar know each other. It
+// follows from the run directory, which no two tasks share, so that a file of
+// an earlier run is found again. Envoy multiplies it by ten, in 32 bits.
+func baseID(dir string) uint32 {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(dir))
+	return hash.Sum32() % (math.MaxUint32 / 10)
+}
+
+// sharedMemory is the path of the file that the Envoys of a run directory share.
+func sharedMemory(dir string) string {
+	return filepath.Join(sharedMemoryDir, "envoy_shared_memory_"+strconv.Itoa(10*int(baseID(dir))))
+}
+
+// claimSharedMemory proves that Envoy will find room there: it would die of
+// SIGBUS without. Envoy makes the file anew, which its user must be able to.
+func claimSharedMemory(dir string, user process.User) (err error) {
+	path := sharedMemory(dir)
+	if err := removeSharedMemory(dir); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return sharedMemoryError(err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(make([]byte, os.Getpagesize())); err != nil {
+		return errors.Join(sharedMemoryError(err), os.Remove(path))
+	}
+	if user.Switch {
+		return f.Chown(int(user.UID), int(user.GID))
+	}
+	return nil
+}
+
+func sharedMemoryError(err error) error {
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("%s is full, and Envoy needs a page of it for hot restarts: %w; remove what nobody uses there, or make it larger", sharedMemoryDir, err)
+	}
+	return fmt.Errorf("make the memory that Envoys share for hot restarts: %w", err)
+}
+
+// removeSharedMemory is content when there is none.
+func removeSharedMemory(dir string) error {
+	if err := os.Remove(sharedMemory(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the memory that Envoys share for hot restarts: %w", err)
+	}
+	return nil
+}
+
+// The memory as Envoy lays it out (SharedMemory of source/server/
+// hot_restart_impl.h, hot restart version 11.104): its size, its version, two
+// mutexes, its flags.
+const (
+	sharedSize        = 104
+	sharedVersion     = 11
+	sharedVersionAt   = 8
+	sharedFlagsAt     = 96
+	sharedFlagsLength = 8
+)
+
+// clearInitializing takes back the word of an Envoy that died while it
+// initialized: as long as it stands there, no other is let in.
+func clearInitializing(dir string) (err error) {
+	f, err := os.OpenFile(sharedMemory(dir), os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("open the memory that Envoys share for hot restarts: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	memory := make([]byte, sharedSize+1)
+	n, _ := f.Read(memory) // its length says how that went
+	if n != sharedSize || binary.NativeEndian.Uint64(memory) != sharedSize ||
+		binary.NativeEndian.Uint64(memory[sharedVersionAt:]) != sharedVersion {
+		return errors.New("this Envoy lays out the memory for hot restarts in a way that is not known; restart the task for the next change")
+	}
+	_, err = f.WriteAt(make([]byte, sharedFlagsLength), sharedFlagsAt)
+	return err
+}

@@ -1,0 +1,73 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/process"
+)
+
+// crashed tells Consul and the user of an end that nobody asked for.
+func (s *Sidecar) crashed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	exit := s.current().proc.Exit()
+	sentence := "Envoy " + exit.String()
+	if err := s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthCritical, sentence); err != nil {
+		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
+	}
+	if err := s.kill(ctx); err != nil { // older generations
+		s.log.Error("could not kill what is left of Envoy", "proxy", s.proxyID(), "error", err)
+	}
+	s.emit(sentence)
+	s.publish(Exited, exit)
+}
+
+// shutDown withdraws, drains, then ends Envoy. A Consul that does not answer
+// takes no more than half of the time.
+func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
+	withdrawing, cancel := context.WithTimeout(ctx, time.Until(req.deadline)/2)
+	registered, withdrawn := s.consul.Deregister(withdrawing, s.proxyID())
+	cancel()
+	s.publish(Draining, process.Exit{})
+	if req.signal != syscall.SIGKILL { // Destroy is in no mood to wait
+		s.drain(ctx, drainUntil(time.Now(), req.deadline, s.spec.DrainTimeout), registered)
+	}
+	exit := s.end(ctx, req)
+	if withdrawn == nil {
+		s.emit("Stopped: withdrawn from Consul, Envoy " + exit.String())
+	} else {
+		s.emit(fmt.Sprintf("Stopped: Envoy %s; could not withdraw it: %v", exit, withdrawn))
+	}
+	s.publish(Exited, exit)
+}
+
+// end signals all generations, and kills what has not ended in time.
+func (s *Sidecar) end(ctx context.Context, req stopRequest) process.Exit {
+	running := s.running.Load().all()
+	for _, g := range running {
+		if err := g.proc.Signal(req.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			s.log.Warn("could not signal Envoy", "signal", req.signal, "pid", g.proc.ID.PID, "error", err)
+		}
+	}
+	expired := time.NewTimer(time.Until(req.deadline))
+	defer expired.Stop()
+	for _, g := range running {
+		select {
+		case <-g.proc.Done():
+			continue
+		case <-expired.C:
+		}
+		if err := s.kill(ctx); err != nil {
+			s.log.Error("could not kill Envoy", "proxy", s.proxyID(), "error", err)
+		}
+		break
+	}
+	return s.current().proc.Exit()
+}
