@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,18 +148,23 @@ func (m *mesh) envoyOf(alloc *api.Allocation) int {
 // nothingLeft waits until no sidecar is registered, runs or has files.
 func nothingLeft(t *testing.T, c *agents.Cluster) {
 	t.Helper()
+	nothingLeftOn(t, &c.Node)
+}
+
+func nothingLeftOn(t *testing.T, n *agents.Node) {
+	t.Helper()
 	eventually(t, 30*time.Second, func(ctx context.Context) error {
-		proxies, err := c.Consul.Proxies(ctx)
+		proxies, err := n.Consul.Proxies(ctx)
 		if err != nil {
 			return err
 		}
 		if len(proxies) > 0 {
 			return fmt.Errorf("%d registrations are left", len(proxies))
 		}
-		if pids := c.Processes("envoy"); len(pids) > 0 {
+		if pids := n.Processes("envoy"); len(pids) > 0 {
 			return fmt.Errorf("the Envoys %v are left", pids)
 		}
-		if dirs, _ := filepath.Glob(filepath.Join(c.Dir, "nomad/data/alloc/*/*/secrets/connect")); len(dirs) > 0 {
+		if dirs := n.RunDirs(); len(dirs) > 0 {
 			return fmt.Errorf("the directories %v are left", dirs)
 		}
 		return nil

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -45,8 +44,8 @@ func runApp(address string) error {
 	}
 }
 
-// shopJob is a service with some instances behind sidecars. Another version is
-// the same in other allocations.
+// shopJob is a service with some instances behind sidecars, on all nodes. Another
+// version is the same in other allocations.
 func shopJob(t *testing.T, count, version int) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -57,6 +56,14 @@ job "shop" {
     max_parallel     = 1
     min_healthy_time = "1s"
     healthy_deadline = "30s"
+  }
+  migrate {
+    max_parallel     = 1
+    min_healthy_time = "1s"
+    healthy_deadline = "30s"
+  }
+  spread {
+    attribute = "${node.unique.id}"
   }
   group "shop" {
     count          = %d
@@ -91,9 +98,13 @@ job "shop" {
 }`, count, self, asApp, version, proxyTask("service = \"shop\"\nsidecar_service {\n port = \"mesh\"\n}\n"))
 }
 
-// shopperJob is a client whose upstream is the shop.
+// shopperJob is a client on the first node, whose upstream is the shop.
 var shopperJob = fmt.Sprintf(`
 job "shopper" {
+  constraint {
+    attribute = "${node.unique.name}"
+    value     = "nomad"
+  }
   update {
     min_healthy_time = "1s"
   }
@@ -119,11 +130,6 @@ job "shopper" {
           }
         }`))
 
-var faultTable = flag.String("faults", "", "a file for the table of what failed")
-
-// loadRate is in new connections a second.
-const loadRate = 200
-
 // shop is a service with two instances and a client that is under load.
 type shop struct {
 	*agents.Cluster
@@ -131,7 +137,12 @@ type shop struct {
 }
 
 func runShop(t *testing.T) *shop {
-	s := &shop{Cluster: cluster(t)}
+	return openShop(t, cluster(t))
+}
+
+func openShop(t *testing.T, c *agents.Cluster) *shop {
+	t.Helper()
+	s := &shop{Cluster: c}
 	s.deploy(t, 2, 0)
 	_, err := s.Nomad.Run(t.Context(), shopperJob)
 	must.NoError(t, err)
@@ -265,22 +276,9 @@ var faults = []fault{
 // Nothing that is done to the mesh is noticed by those who use it.
 func TestFaults(t *testing.T) {
 	s := runShop(t)
-	var table strings.Builder
-	defer func() {
-		if *faultTable != "" {
-			must.NoError(t, os.WriteFile(*faultTable, []byte(table.String()), 0o644))
-		}
-	}()
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			load := agents.StartLoad(t.Context(), s.upstream, loadRate)
-			f.do(t, s)
-			report := load.Stop()
-			fmt.Fprintf(&table, "%-45s %s\n", f.name, report)
-			if f.within == 0 {
-				must.Eq(t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
-			}
-			must.LessEq(t, f.within, report.FailedFor, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+			underLoad(t, s.upstream, f.name, f.within, func() { f.do(t, s) })
 		})
 	}
 }

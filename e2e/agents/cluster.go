@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/hashicorp/nomad/api"
-	"golang.org/x/sys/unix"
 )
 
-// Cluster is one Consul and one Nomad with the driver, below one directory.
+// Cluster is one Consul and one Nomad with the driver, below one directory. It
+// is its first node, on which the servers are, too.
 type Cluster struct {
-	Dir    string
-	Consul *Consul
-	Nomad  *Nomad
+	Node
 
+	opts          Options
+	others        []*Node
 	cgroup        string
 	cgroupsBefore []string
 }
@@ -41,132 +39,63 @@ type Options struct {
 
 // StartCluster installs and starts all of it, and waits for the driver.
 func StartCluster(ctx context.Context, opts Options) (*Cluster, error) {
+	var err error
+	if opts.Tools, err = filepath.Abs(opts.Tools); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(opts.Parent, "connect-")
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Dir: dir, cgroup: filepath.Base(dir), cgroupsBefore: cgroupRoots("")}
-	if err := c.start(ctx, opts); err != nil {
+	c := &Cluster{Node: Node{Dir: dir}, opts: opts, cgroup: filepath.Base(dir), cgroupsBefore: cgroupRoots("")}
+	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, opts Options) error {
-	tools, err := filepath.Abs(opts.Tools)
-	if err != nil {
+func (c *Cluster) start(ctx context.Context) error {
+	if err := c.install(); err != nil {
 		return err
 	}
-	if err := c.install(opts); err != nil {
-		return err
-	}
-	address := opts.WithoutConsul
+	address, err := c.opts.WithoutConsul, error(nil)
 	if address == "" {
-		if c.Consul, err = StartConsul(ctx, tools, filepath.Join(c.Dir, "consul"), opts.Consul); err != nil {
+		if c.Consul, err = StartConsul(ctx, c.opts.Tools, filepath.Join(c.Dir, "consul"), c.opts.Consul); err != nil {
 			return err
 		}
 		address = c.Consul.HTTP
 	}
-	first, err := portRange()
+	nomad, err := c.nomadOptions(address, c.cgroup)
 	if err != nil {
 		return err
 	}
-	c.Nomad, err = StartNomad(ctx, tools, c.Dir, NomadOptions{
-		PluginDir:    filepath.Join(c.Dir, "plugins"),
-		Consul:       address,
-		ConsulToken:  opts.Consul.Token,
-		CgroupParent: c.cgroup,
-		PortRange:    [2]int{first, first + portRangeSize - 1},
-		PluginConfig: c.pluginConfig(opts),
-	})
-	if err != nil || opts.WithoutConsul != "" || opts.NoEnvoy {
+	c.Nomad, err = StartNomad(ctx, c.opts.Tools, c.Dir, nomad)
+	if err != nil || c.opts.WithoutConsul != "" || c.opts.NoEnvoy {
 		return err
 	}
 	return c.Nomad.AwaitDriver(ctx)
 }
 
+// nomadOptions are those of a Nomad that talks to the Consul agent at an address.
+func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
+	first, err := portRange()
+	return NomadOptions{
+		PluginDir:    filepath.Join(c.Dir, "plugins"),
+		Consul:       consul,
+		ConsulToken:  c.opts.Consul.Token,
+		CgroupParent: cgroup,
+		PortRange:    [2]int{first, first + portRangeSize - 1},
+		PluginConfig: c.pluginConfig(),
+	}, err
+}
+
 // pluginConfig is the block that an operator writes.
-func (c *Cluster) pluginConfig(opts Options) string {
+func (c *Cluster) pluginConfig() string {
 	consul := ""
-	if opts.Consul.Token != "" {
+	if c.opts.Consul.Token != "" {
 		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n    }", c.TokenFile())
 	}
 	return fmt.Sprintf("  config {\n    envoy {\n      path = %q\n    }%s\n  }", c.Envoy(), consul)
-}
-
-// TokenFile is where the operator keeps the token of the plugin.
-func (c *Cluster) TokenFile() string { return filepath.Join(c.Dir, "consul.token") }
-
-// Envoy is where the cluster's Envoy is installed.
-func (c *Cluster) Envoy() string { return filepath.Join(c.Dir, "bin", "envoy") }
-
-// install puts the driver and Envoy where an operator would: the driver into
-// plugin_dir, Envoy where every user may execute it.
-func (c *Cluster) install(opts Options) error {
-	for _, dir := range []string{"bin", "plugins"} {
-		if err := os.Mkdir(filepath.Join(c.Dir, dir), 0o755); err != nil {
-			return err
-		}
-	}
-	if err := os.Chmod(c.Dir, 0o755); err != nil {
-		return err
-	}
-	if err := copyFile(opts.Plugin, filepath.Join(c.Dir, "plugins", "nomad-driver-connect")); err != nil {
-		return err
-	}
-	if opts.Consul.Token != "" {
-		if err := os.WriteFile(c.TokenFile(), []byte(opts.Consul.Token+"\n"), 0o600); err != nil {
-			return err
-		}
-	}
-	if opts.NoEnvoy {
-		return nil
-	}
-	return c.InstallEnvoy(opts.Tools)
-}
-
-// InstallEnvoy puts Envoy in place at once, never half of it.
-func (c *Cluster) InstallEnvoy(tools string) error {
-	partial := c.Envoy() + ".partial"
-	if err := copyFile(filepath.Join(tools, "envoy"), partial); err != nil {
-		return err
-	}
-	return os.Rename(partial, c.Envoy())
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return fmt.Errorf("%w; is everything built? (make tools build)", err)
-	}
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
-}
-
-// portRangeSize is how many dynamic ports a cluster may give to its jobs.
-const portRangeSize = 200
-
-// portRange finds a run of dynamic ports below the kernel's ephemeral ones, by
-// claiming its first port for as long as this process lives: two clusters on
-// one machine get different runs.
-func portRange() (int, error) {
-	for first := 20000; first+portRangeSize <= 32000; first += portRangeSize {
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return 0, err
-		}
-		name := "@nomad-driver-connect-ports-" + strconv.Itoa(first)
-		if unix.Bind(fd, &unix.SockaddrUnix{Name: name}) == nil {
-			return first, nil
-		}
-		_ = unix.Close(fd)
-	}
-	return 0, errors.New("no free run of dynamic ports is left")
 }
 
 // Close stops every job, then the agents, and removes the directory. Whatever
@@ -174,7 +103,11 @@ func portRange() (int, error) {
 func (c *Cluster) Close(ctx context.Context) error {
 	var errs []error
 	if c.Nomad != nil {
-		errs = append(errs, c.PurgeJobs(ctx), c.Nomad.StopAll())
+		errs = append(errs, c.PurgeJobs(ctx))
+		for _, node := range c.others {
+			errs = append(errs, node.stop())
+		}
+		errs = append(errs, c.Nomad.StopAll())
 	}
 	if c.Consul != nil {
 		errs = append(errs, c.Consul.Stop())

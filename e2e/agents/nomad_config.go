@@ -1,0 +1,91 @@
+package agents
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const commonConfig = `
+data_dir  = %q
+name      = %q
+bind_addr = "127.0.0.1"
+advertise {
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}
+disable_update_check = true
+leave_on_terminate   = false
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
+consul {
+  address = %q
+  token   = %q
+}
+`
+
+const serverConfig = `
+server {
+  enabled          = true
+  bootstrap_expect = 1
+  raft_multiplier  = 1
+}
+`
+
+const clientConfig = `
+plugin_dir = %q
+client {
+  enabled           = true
+  servers           = ["127.0.0.1:%d"]
+  network_interface = "lo"
+  cni_path          = "/usr/lib/cni"
+  cgroup_parent     = %q
+  min_dynamic_port  = %d
+  max_dynamic_port  = %d
+  # Nobody else's cloud is asked what this machine is.
+  options = {
+    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
+  }
+  host_network "loopback" {
+    cidr = "127.0.0.0/8"
+  }
+}
+telemetry {
+  publish_allocation_metrics = true # else Nomad asks no driver for stats
+}
+plugin "raw_exec" {
+  config {
+    enabled = true
+  }
+}
+plugin "nomad-driver-connect" {
+%s
+}
+`
+
+// nomadAgent is a server or a client.
+type nomadAgent struct {
+	name  string
+	ports [3]int // http, rpc, serf
+	role  string // HCL
+}
+
+func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
+	tmp := filepath.Join(dir, "tmp")
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		return Agent{}, err
+	}
+	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken) + a.role
+	file := filepath.Join(dir, "nomad.hcl")
+	return Agent{
+		Name: a.name,
+		Log:  filepath.Join(dir, "nomad.log"),
+		path: filepath.Join(bin, "nomad"),
+		args: []string{"agent", "-config", file, "-log-level", "DEBUG"},
+		env:  append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp),
+	}, os.WriteFile(file, []byte(config), 0o644)
+}

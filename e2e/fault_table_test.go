@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/agents"
+)
+
+var faultTable = flag.String("faults", "", "a file that gets a row for each fault: what failed")
+
+// loadRate is in new connections a second.
+const loadRate = 200
+
+// underLoad does something to a mesh while connections are opened, adds a row to
+// the table of the faults, and fails when connections failed for longer than
+// that; 0 allows not one.
+func underLoad(t *testing.T, upstream, name string, within time.Duration, do func()) {
+	t.Helper()
+	load := agents.StartLoad(t.Context(), upstream, loadRate)
+	var report agents.LoadReport
+	func() {
+		defer func() { report = load.Stop() }() // also when do has failed the test
+		do()
+	}()
+	must.NoError(t, addRow(name, report))
+	if within == 0 {
+		must.Eq(t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+	}
+	must.LessEq(t, within, report.FailedFor, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+}
+
+// addRow adds to what other tests have written.
+func addRow(name string, report agents.LoadReport) error {
+	if *faultTable == "" {
+		return nil
+	}
+	file, err := os.OpenFile(*faultTable, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "%-45s %s\n", name, report)
+	return errors.Join(err, file.Close())
+}
