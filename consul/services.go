@@ -40,6 +40,11 @@ func (c *Client) Gateways(ctx context.Context, kind api.ServiceKind) ([]*api.Age
 	return c.list(ctx, "look for a "+string(kind), fmt.Sprintf("Kind == %q", kind))
 }
 
+// Proxies lists the sidecars whose meta has a value under a key.
+func (c *Client) Proxies(ctx context.Context, key, value string) ([]*api.AgentService, error) {
+	return c.list(ctx, "list the sidecars", fmt.Sprintf("Kind == %q and Meta[%q] == %q", api.ServiceKindConnectProxy, key, value))
+}
+
 // list gives the agent's services in the order of their IDs.
 func (c *Client) list(ctx context.Context, doing, filter string) ([]*api.AgentService, error) {
 	var found map[string]*api.AgentService

@@ -107,6 +107,9 @@ func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.Ag
 	info, err := p.agents.Refresh(ctx, client)
 	if err == nil {
 		p.follow(settings, info.Node)
+		if err := p.sweep(ctx, settings); err != nil {
+			p.log.Warn("could not remove what was left behind", "error", err)
+		}
 	}
 	return info, err
 }

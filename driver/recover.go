@@ -20,7 +20,7 @@ func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 	if _, err := p.tasks.get(h.Config.ID); err == nil {
 		return nil
 	}
-	p.tasks.rememberUser(h.Config)
+	defer p.tasks.begin(h.Config)()
 	state, err := readHandle(h)
 	if err != nil {
 		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)

@@ -15,7 +15,7 @@ func (p *Plugin) StartTask(config *drivers.TaskConfig) (*drivers.TaskHandle, *dr
 	if _, err := p.tasks.get(config.ID); err == nil {
 		return nil, nil, fmt.Errorf("task %s is running already", config.ID)
 	}
-	p.tasks.rememberUser(config)
+	defer p.tasks.begin(config)()
 	spec, err := p.specOf(config)
 	if err != nil {
 		return nil, nil, newStartError(err)

@@ -123,15 +123,22 @@ func setParent(spec *sidecar.Spec, task *drivers.TaskConfig, config TaskConfig) 
 	return nil
 }
 
+// Keys of the meta by which a sidecar that was left behind is told.
+const (
+	metaNodeID  = "nomad-node-id"
+	metaAllocID = "nomad-alloc-id"
+	metaTask    = "nomad-task"
+)
+
 // meta says in Consul who registered the sidecar, and what the user adds.
 func meta(task *drivers.TaskConfig, user map[string]string, version string) map[string]string {
 	m := map[string]string{
-		"nomad-node-id":          task.NodeID,
+		metaNodeID:               task.NodeID,
 		"nomad-namespace":        task.Namespace,
 		"nomad-job":              task.JobID,
 		"nomad-group":            task.TaskGroupName,
-		"nomad-task":             task.Name,
-		"nomad-alloc-id":         task.AllocID,
+		metaTask:                 task.Name,
+		metaAllocID:              task.AllocID,
 		"connect-driver-version": version,
 	}
 	for key, value := range user {

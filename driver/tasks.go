@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
@@ -20,16 +22,60 @@ type task struct {
 // tasks is the table of tasks by their IDs. Its mutex is the only one of the
 // plugin.
 type tasks struct {
-	mu   sync.Mutex
-	byID map[string]*task
+	mu    sync.Mutex
+	byID  map[string]*task
+	begun map[string]place // by ID, while they are started or recovered
+	site  site
 
 	// users remembers, by a task's directory, whom it ran as: after a restart of
 	// its agent Nomad leaves the user of a restarted task empty.
 	users map[string]string
 }
 
+// place is where a task runs, also when its ID is another after a restart.
+type place struct{ allocID, task string }
+
+func placeOf(config *drivers.TaskConfig) place { return place{config.AllocID, config.Name} }
+
+// site is what tasks tell of the Nomad client that they belong to; a plugin
+// learns it from nobody else.
+type site struct {
+	nodeID   string
+	allocDir string    // the directory of all allocations
+	at       time.Time // of the latest task
+}
+
 func newTasks() *tasks {
-	return &tasks{byID: map[string]*task{}, users: map[string]string{}}
+	return &tasks{byID: map[string]*task{}, begun: map[string]place{}, users: map[string]string{}}
+}
+
+// begin notes a task that is about to be in the table, and whom it runs as.
+// The function that it gives must be called when it is, or will not be.
+func (t *tasks) begin(config *drivers.TaskConfig) (end func()) {
+	t.rememberUser(config)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun[config.ID] = placeOf(config)
+	t.site = site{nodeID: config.NodeID, allocDir: filepath.Dir(config.AllocDir), at: time.Now()}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.begun, config.ID)
+	}
+}
+
+// known gives the client, and the places where somebody looks after a task.
+func (t *tasks) known() (site, map[place]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	places := map[place]bool{}
+	for _, at := range t.begun {
+		places[at] = true
+	}
+	for _, task := range t.byID {
+		places[placeOf(task.config)] = true
+	}
+	return t.site, places
 }
 
 func (t *tasks) get(id string) (*task, error) {

@@ -95,7 +95,11 @@ job "shop" {
     }
 %s
   }
-}`, count, self, asApp, version, proxyTask("service = \"shop\"\nsidecar_service {\n port = \"mesh\"\n}\n"))
+}`, count, self, asApp, version, proxyTask(`
+        service = "shop"
+        sidecar_service {
+          port = "mesh"
+        }`+quickDrain))
 }
 
 // shopperJob is a client on the first node, whose upstream is the shop.
@@ -128,7 +132,14 @@ job "shopper" {
               port             = "up_shop"
             }
           }
-        }`))
+        }`+quickDrain))
+
+// quickDrain lets an Envoy leave soon after a hot restart.
+const quickDrain = `
+        drain {
+          timeout = "2s"
+        }
+`
 
 // shop is a service with two instances and a client that is under load.
 type shop struct {

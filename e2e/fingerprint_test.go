@@ -28,7 +28,7 @@ func TestFingerprint(t *testing.T) {
 
 	awaitHealth(t, c, false, false, "there is no Envoy at "+c.Envoy()+"; install it there, or say where it is")
 
-	must.NoError(t, c.InstallEnvoy(bin))
+	must.NoError(t, c.InstallEnvoy(filepath.Join(bin, "envoy")))
 	awaitHealth(t, c, true, false, fmt.Sprintf("Consul does not answer at 127.0.0.1:%d", ports[0]))
 
 	consul := startConsul(t, bin, agents.ConsulOptions{HTTPPort: ports[0], NoGRPC: true})

@@ -21,6 +21,7 @@ type fakeConsul struct {
 	services map[string]*api.AgentServiceRegistration
 	checks   map[string]string // check ID → status
 	central  map[string]any    // the config of proxies, from config entries
+	token    string            // of the latest registration
 	refuse   string            // requests whose "METHOD path" contains this are refused
 	refusal  int               // the status of refusals
 	hanging  chan struct{}     // requests wait until it is closed
@@ -135,6 +136,22 @@ func (c *fakeConsul) register(_ http.ResponseWriter, r *http.Request) {
 	var reg api.AgentServiceRegistration
 	_ = json.NewDecoder(r.Body).Decode(&reg)
 	c.add(&reg)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = r.Header.Get("X-Consul-Token")
+}
+
+// registrar is the token that the latest registration came with.
+func (c *fakeConsul) registrar() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token
+}
+
+func (c *fakeConsul) setCentral(config map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.central = config
 }
 
 func (c *fakeConsul) add(reg *api.AgentServiceRegistration) {

@@ -2,6 +2,8 @@ package sidecar
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -31,7 +33,9 @@ func TestMain(m *testing.M) {
 // Tempers of the fake Envoy.
 const (
 	wellBehaved = "ok"
-	dying       = "dying"    // exits with status 3 before it is ready
+	dying       = "dying"    // exits with status 3 before it is ready, and refuses its bootstrap
+	mortal      = "mortal"   // exits with status 3 before it is ready, but finds its bootstrap good
+	lateMortal  = "late"     // the same, when the one before has closed its admin API
 	alone       = "alone"    // never reaches Consul
 	picky       = "picky"    // refuses the listeners that Consul sends
 	stubborn    = "stubborn" // ignores SIGTERM
@@ -64,7 +68,7 @@ func fakeEnvoy(temper string, args []string) int {
 		return 0
 	case slices.Contains(args, "validate"):
 		return fakeValidate(temper)
-	case temper == dying:
+	case temper == dying, temper == mortal:
 		return 3
 	}
 	terminated := make(chan os.Signal, 1)
@@ -72,10 +76,25 @@ func fakeEnvoy(temper string, args []string) int {
 	if temper == stubborn {
 		signal.Ignore(syscall.SIGTERM)
 	}
+	if err := initFake(args); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	succeeded, err := serveFake(temper, args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	if temper == lateMortal {
+		<-time.After(100 * time.Millisecond)
+		return 3
+	}
+	if temper != alone {
+		serving := os.WriteFile("serving-"+flagOf(args, "--restart-epoch"), nil, 0o600)
+		if err := errors.Join(flagFake(args, 0), serving); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	select {
 	case <-terminated:
@@ -85,6 +104,39 @@ func fakeEnvoy(temper string, args []string) int {
 	case <-time.After(time.Minute): // a test that forgets it does not leave it for ever
 		return 9
 	}
+}
+
+// initFake makes the memory that generations share, or looks whether the one
+// before is still about to initialize, as Envoy does.
+func initFake(args []string) error {
+	path := fakeMemory(args)
+	if flagOf(args, "--restart-epoch") == "0" {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		memory := make([]byte, sharedSize)
+		binary.NativeEndian.PutUint64(memory, sharedSize)
+		binary.NativeEndian.PutUint64(memory[sharedVersionAt:], sharedVersion)
+		return errors.Join(os.WriteFile(path, memory, 0o600), flagFake(args, 1))
+	}
+	memory, err := os.ReadFile(path)
+	if err == nil && memory[sharedFlagsAt] != 0 {
+		err = errors.New("previous envoy process is still initializing")
+	}
+	return errors.Join(err, flagFake(args, 1))
+}
+
+func flagFake(args []string, value byte) error {
+	f, err := os.OpenFile(fakeMemory(args), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte{value}, sharedFlagsAt)
+	return errors.Join(err, f.Close())
+}
+
+func fakeMemory(args []string) string {
+	return filepath.Join(sharedMemoryDir, "envoy_shared_memory_"+flagOf(args, "--base-id")+"0")
 }
 
 // serveFake does what a generation does to the one before, and gives its own
@@ -118,16 +170,21 @@ func serveFake(temper string, args []string) (succeeded chan struct{}, err error
 	succeeded = make(chan struct{})
 	go func() {
 		defer close(succeeded)
-		for tick := time.Tick(5 * time.Millisecond); ; <-tick {
-			if _, err := os.Stat(fmt.Sprintf("begun-%d", epoch+1)); err == nil {
-				break
-			}
-		}
+		awaitFile(fmt.Sprintf("begun-%d", epoch+1))
 		_ = admin.Close()
+		awaitFile(fmt.Sprintf("serving-%d", epoch+1))
 		seconds, _ := strconv.Atoi(flagOf(args, "--parent-shutdown-time-s"))
 		<-time.After(time.Duration(seconds) * time.Second)
 	}()
 	return succeeded, nil
+}
+
+func awaitFile(name string) {
+	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+	}
 }
 
 // listenerVariable names the address of the fake's public listener.
@@ -173,7 +230,7 @@ func fakeAdmin(temper string, epoch int) http.Handler {
 	mux := http.NewServeMux()
 	state, connected, lds, refused := "LIVE", 1, 1, 0
 	switch temper {
-	case alone:
+	case alone, lateMortal:
 		state, connected, lds = "PRE_INITIALIZING", 0, 0
 	case picky:
 		lds, refused = 0, 1

@@ -70,7 +70,11 @@ func (b *bench) connect() {
 }
 
 func (b *bench) host() Host {
-	return Host{Agents: &consul.Agents{}, Watch: &b.watch, Emit: b.emit, Log: hclog.NewNullLogger(), Renew: b.renewed}
+	return Host{Agents: &consul.Agents{}, Watch: &b.watch, Emit: b.emit, Log: hclog.NewNullLogger(), Renew: func(spec Spec) (Spec, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.renewed(spec)
+	}}
 }
 
 func (b *bench) emit(sentence string) {

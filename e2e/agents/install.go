@@ -36,13 +36,13 @@ func (c *Cluster) install() error {
 	if c.opts.NoEnvoy {
 		return nil
 	}
-	return c.InstallEnvoy(c.opts.Tools)
+	return c.InstallEnvoy(filepath.Join(c.opts.Tools, "envoy"))
 }
 
-// InstallEnvoy puts Envoy in place at once, never half of it.
-func (c *Cluster) InstallEnvoy(tools string) error {
+// InstallEnvoy puts a binary in Envoy's place at once, never half of it.
+func (c *Cluster) InstallEnvoy(binary string) error {
 	partial := c.Envoy() + ".partial"
-	if err := copyFile(filepath.Join(tools, "envoy"), partial); err != nil {
+	if err := copyFile(binary, partial); err != nil {
 		return err
 	}
 	return os.Rename(partial, c.Envoy())

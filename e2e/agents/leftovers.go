@@ -37,7 +37,7 @@ func (n *Node) Processes(name string) []int {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join(filepath.Dir(link), "exe"))
-		if err != nil || (name != "" && filepath.Base(exe) != name) {
+		if err != nil || (name != "" && filepath.Base(strings.TrimSuffix(exe, " (deleted)")) != name) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))

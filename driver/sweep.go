@@ -1,0 +1,62 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"nomad-driver-connect/consul"
+	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
+)
+
+// settled is how long no task must have begun before what nobody looks after
+// counts as left behind: Nomad gives its tasks back one by one.
+const settled = time.Minute
+
+// sweep removes what was left behind: registrations of this Nomad client whose
+// task nobody looks after, as when it stopped while Consul was away, and Envoys
+// of tasks that Nomad has forgotten, as when the plugin was killed while it
+// started one. The client is that of the latest task.
+func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
+	client, places := p.tasks.known()
+	if client.nodeID == "" || time.Since(client.at) < settled {
+		return nil
+	}
+	settings.Token = settings.AgentToken
+	agent, err := consul.New(settings)
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	registered, err := agent.Proxies(ctx, metaNodeID, client.nodeID)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, svc := range registered {
+		at := place{svc.Meta[metaAllocID], svc.Meta[metaTask]}
+		if places[at] || !at.valid() {
+			continue
+		}
+		dir := filepath.Join(client.allocDir, at.allocID, at.task, "secrets", runDirName)
+		if err := sidecar.Clear(ctx, dir, process.User{Switch: p.root}); err != nil {
+			errs = append(errs, fmt.Errorf("clear %s: %w", dir, err))
+			continue
+		}
+		if _, err := agent.Deregister(ctx, svc.ID); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.log.Info("removed a sidecar that was left behind", "proxy", svc.ID, "alloc_id", at.allocID, "task", at.task)
+	}
+	return errors.Join(errs...)
+}
+
+// valid refuses what would lead to another directory: others can write to Consul.
+func (at place) valid() bool {
+	return filepath.IsLocal(at.allocID) && filepath.IsLocal(at.task) &&
+		filepath.Base(at.allocID) == at.allocID && filepath.Base(at.task) == at.task
+}

@@ -1,0 +1,220 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	"github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+)
+
+// sidecars are the allocations of the shop and of the shopper.
+func (s *shop) sidecars(t *testing.T) []*api.Allocation {
+	t.Helper()
+	servers, err := s.Nomad.Running(t.Context(), "shop", "shop")
+	must.NoError(t, err)
+	return append(servers, awaitRunning(t, s.Cluster, "shopper", "shopper"))
+}
+
+func (s *shop) signal(t *testing.T, alloc *api.Allocation, signal string) {
+	t.Helper()
+	must.NoError(t, s.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", signal))
+}
+
+// hotRestart restarts the Envoys of all sidecars, and waits until the old ones
+// have left.
+func (s *shop) hotRestart(t *testing.T) {
+	t.Helper()
+	since := time.Now()
+	sidecars := s.sidecars(t)
+	for _, alloc := range sidecars {
+		s.signal(t, alloc, "SIGHUP")
+	}
+	for _, alloc := range sidecars {
+		s.awaitEvent(t, alloc, since, "(SIGHUP): Envoy")
+		s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
+	}
+}
+
+// failsAndServes wants a hot restart that fails for a reason, and another that
+// does not once the reason is gone.
+func (s *shop) failsAndServes(t *testing.T, reason string, mend func()) {
+	t.Helper()
+	server, since := s.server(t), time.Now()
+	s.signal(t, server, "SIGHUP")
+	s.awaitEvent(t, server, since, "Hot restart failed (SIGHUP)")
+	s.awaitEvent(t, server, since, reason)
+	mend()
+	s.hotRestart(t)
+}
+
+func (s *shop) installTool(t *testing.T, name string) {
+	t.Helper()
+	bin, err := filepath.Abs(*tools)
+	must.NoError(t, err)
+	must.NoError(t, s.InstallEnvoy(filepath.Join(bin, name)))
+}
+
+// setProxyDefaults gives all proxies a configuration, and nil takes it away.
+func (s *shop) setProxyDefaults(t *testing.T, config map[string]any) {
+	t.Helper()
+	entries := s.Consul.Client.ConfigEntries()
+	var err error
+	if config == nil {
+		_, err = entries.Delete(consul.ProxyDefaults, consul.ProxyConfigGlobal, nil)
+	} else {
+		_, _, err = entries.Set(&consul.ProxyConfigEntry{Kind: consul.ProxyDefaults, Name: consul.ProxyConfigGlobal, Config: config}, nil)
+	}
+	must.NoError(t, err)
+}
+
+// dyingEnvoy is an Envoy for those who ask for its version or let it validate,
+// and dies when it is to run.
+const dyingEnvoy = `#!/bin/sh
+case "$*" in
+  *--version* | *validate*) exec %q "$@" ;;
+esac
+exit 3
+`
+
+var hotRestartFaults = []fault{
+	{name: "hot restart of both sides, 10 times", do: func(t *testing.T, s *shop) {
+		for range 10 {
+			s.hotRestart(t)
+		}
+	}},
+	{name: "Envoy upgraded and back by hot restart", do: func(t *testing.T, s *shop) {
+		defer s.installTool(t, "envoy")
+		for _, to := range []struct{ tool, version string }{{"envoy-1.40", "1.40."}, {"envoy", "1.36."}} {
+			since := time.Now()
+			s.installTool(t, to.tool)
+			for _, alloc := range s.sidecars(t) {
+				s.awaitEvent(t, alloc, since, "has changed): Envoy "+to.version)
+				s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
+			}
+		}
+	}},
+	{name: "central configuration changed", do: func(t *testing.T, s *shop) {
+		since := time.Now()
+		s.setProxyDefaults(t, map[string]any{"envoy_stats_flush_interval": "7s"})
+		defer s.setProxyDefaults(t, nil)
+		for _, alloc := range s.sidecars(t) {
+			s.awaitEvent(t, alloc, since, "(its bootstrap has changed): Envoy")
+			s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
+		}
+	}},
+	{name: "new generation with a bad bootstrap", do: func(t *testing.T, s *shop) {
+		s.setProxyDefaults(t, map[string]any{"envoy_tracing_json": `{"nonsense": true}`})
+		s.failsAndServes(t, "no such field", func() { s.setProxyDefaults(t, nil) })
+	}},
+	{name: "new generation without a binary", do: func(t *testing.T, s *shop) {
+		must.NoError(t, os.Remove(s.Envoy()))
+		s.failsAndServes(t, "no such file or directory", func() { s.installTool(t, "envoy") })
+	}},
+	{name: "new generation that dies in init", do: func(t *testing.T, s *shop) {
+		script := filepath.Join(s.Dir, "dying-envoy")
+		bin, err := filepath.Abs(filepath.Join(*tools, "envoy"))
+		must.NoError(t, err)
+		must.NoError(t, os.WriteFile(script, fmt.Appendf(nil, dyingEnvoy, bin), 0o755))
+		must.NoError(t, s.InstallEnvoy(script))
+		s.failsAndServes(t, "Envoy exited with status 3 before it was ready", func() { s.installTool(t, "envoy") })
+	}},
+	{name: "new generation killed in init", do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		epoch, _ := s.latest(t, server)
+		s.signal(t, server, "SIGHUP")
+		must.NoError(t, syscall.Kill(s.awaitGeneration(t, server, epoch+1), syscall.SIGKILL))
+		s.awaitEvent(t, server, since, "was killed by signal 9 (SIGKILL) before it was ready")
+		s.hotRestart(t)
+	}},
+	{name: "leaving generation killed", do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		_, old := s.latest(t, server)
+		s.signal(t, server, "SIGHUP")
+		s.awaitEvent(t, server, since, "(SIGHUP): Envoy")
+		must.NoError(t, syscall.Kill(old, syscall.SIGKILL))
+		s.awaitEvent(t, server, since, "has left: it was killed by signal 9")
+		<-time.After(12 * time.Second) // an Envoy that does not reach its parent aborts after ten
+		s.hotRestart(t)
+	}},
+	{name: "plugin killed in a hot restart", do: func(t *testing.T, s *shop) {
+		plugins := s.Plugins()
+		must.Len(t, 1, plugins)
+		server, since := s.server(t), time.Now()
+		epoch, _ := s.latest(t, server)
+		s.signal(t, server, "SIGHUP")
+		s.awaitGeneration(t, server, epoch+1)
+		must.NoError(t, syscall.Kill(plugins[0], syscall.SIGKILL))
+		s.awaitEvent(t, server, since, "has left: it exited with status 0")
+		must.MapLen(t, 1, s.generations(t, server))
+		s.obeys(t)
+		s.hotRestart(t)
+	}},
+}
+
+// A hot restart is noticed by nobody, whatever becomes of it.
+func TestHotRestart(t *testing.T) {
+	s := runShop(t)
+	for _, f := range hotRestartFaults {
+		t.Run(f.name, func(t *testing.T) {
+			underLoad(t, s.upstream, f.name, f.within, func() { f.do(t, s) })
+		})
+	}
+	for _, alloc := range s.sidecars(t) {
+		must.NoError(t, s.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", "SIGUSR1"), must.Sprint("signals still work"))
+	}
+	must.NoError(t, s.PurgeJobs(t.Context()))
+	nothingLeft(t, s.Cluster)
+	files, err := filepath.Glob("/dev/shm/envoy_shared_memory_*")
+	must.NoError(t, err)
+	must.SliceEmpty(t, files)
+}
+
+// generations are the PIDs of the Envoys of an allocation, by their epochs.
+func (s *shop) generations(t *testing.T, alloc *api.Allocation) map[int]int {
+	t.Helper()
+	found := map[int]int{}
+	for _, pid := range s.Processes("envoy") {
+		cwd, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // none of one that has ended
+		_, after, ok := strings.Cut(string(args), "--restart-epoch\x00")
+		if !ok || !strings.Contains(cwd, alloc.ID) {
+			continue
+		}
+		epoch, err := strconv.Atoi(after[:strings.IndexByte(after, 0)])
+		must.NoError(t, err)
+		found[epoch] = pid
+	}
+	return found
+}
+
+// latest is the highest epoch of an allocation's Envoys, and its PID.
+func (s *shop) latest(t *testing.T, alloc *api.Allocation) (epoch, pid int) {
+	t.Helper()
+	found := s.generations(t, alloc)
+	must.Positive(t, len(found))
+	epoch = slices.Max(slices.Collect(maps.Keys(found)))
+	return epoch, found[epoch]
+}
+
+// awaitGeneration waits until there is an Envoy of that epoch, and gives its PID.
+func (s *shop) awaitGeneration(t *testing.T, alloc *api.Allocation, epoch int) (pid int) {
+	t.Helper()
+	eventually(t, 20*time.Second, func(context.Context) error {
+		if pid = s.generations(t, alloc)[epoch]; pid == 0 {
+			return fmt.Errorf("there is no generation %d", epoch)
+		}
+		return nil
+	})
+	return pid
+}
