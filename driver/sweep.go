@@ -14,7 +14,7 @@ import (
 
 // settled is how long no task must have begun before what nobody looks after
 // counts as left behind: Nomad gives its tasks back one by one.
-const settled = time.Minute
+const settled = 30 * time.Second
 
 // sweep removes what was left behind: registrations of this Nomad client whose
 // task nobody looks after, as when it stopped while Consul was away, and Envoys

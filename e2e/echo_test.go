@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,7 +168,11 @@ func nothingLeftOn(t *testing.T, n *agents.Node) {
 		if dirs := n.RunDirs(); len(dirs) > 0 {
 			return fmt.Errorf("the directories %v are left", dirs)
 		}
-		return nil
+		memory, err := filepath.Glob(filepath.Join(sharedMemory, "envoy_*"))
+		if err == nil && len(memory) > 0 {
+			err = fmt.Errorf("the shared memory %v is left", memory)
+		}
+		return err
 	})
 }
 

@@ -188,10 +188,13 @@ func (s *shop) awaitEvent(t *testing.T, alloc *api.Allocation, since time.Time, 
 	t.Helper()
 	eventually(t, 30*time.Second, func(ctx context.Context) error {
 		now, _, err := s.Nomad.Client.Allocations().Info(alloc.ID, (&api.QueryOptions{}).WithContext(ctx))
-		if err == nil && !strings.Contains(strings.Join(agents.EventsSince(now, "proxy", since), "\n"), sentence) {
-			err = fmt.Errorf("no event says %q", sentence)
+		if err != nil {
+			return err
 		}
-		return err
+		if events := strings.Join(agents.EventsSince(now, "proxy", since), "\n"); !strings.Contains(events, sentence) {
+			return fmt.Errorf("no event says %q:\n%s", sentence, events)
+		}
+		return nil
 	})
 }
 

@@ -28,8 +28,8 @@ var (
 // inNamespace marks the process that runs the tests.
 const inNamespace = "E2E_IN_NAMESPACE"
 
-// TestMain runs the tests in a network namespace of their own: every port is
-// free there, and bridges and packet filters go with it.
+// TestMain runs the tests in namespaces of their own: every port is free there,
+// bridges and packet filters go with the one, mounts with the other.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if address := os.Getenv(asApp); address != "" {
@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 	}
 	if err := loopbackUp(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: bring up the loopback interface:", err)
+		os.Exit(1)
+	}
+	if err := mountSharedMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: mount a file system for shared memory:", err)
 		os.Exit(1)
 	}
 	interrupted, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -66,9 +70,9 @@ func runInNamespace() int {
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "e2e: make a network namespace:", err)
+		fmt.Fprintln(os.Stderr, "e2e: make namespaces:", err)
 		return 1
 	}
 	return cmd.ProcessState.ExitCode()
@@ -86,6 +90,17 @@ func loopbackUp() error {
 	}
 	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// sharedMemory is where Envoys share theirs; it is the tests' own, and small
+// enough to be filled.
+const sharedMemory = "/dev/shm"
+
+func mountSharedMemory() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	return unix.Mount("tmpfs", sharedMemory, "tmpfs", 0, "size=1m,mode=1777")
 }
 
 // shared is the cluster that most tests use, one after the other.

@@ -21,7 +21,7 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 	for {
 		p := s.admin.progress(ctx)
 		if p.clustersRefused+p.listenersRefused > 0 {
-			p.refusal = s.admin.refusals(ctx)
+			p.refusal = s.admin.configDump(ctx).refused()
 		}
 		// A request that the deadline cut off says nothing new.
 		if ctx.Err() == nil {
@@ -40,10 +40,36 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 		case <-g.proc.Done():
 			return s.diedEarly(ctx, g, config)
 		case <-ctx.Done():
-			return fmt.Errorf("Envoy is not ready after %s: %s", s.spec.ReadyTimeout, missing)
+			return fmt.Errorf("Envoy is not ready after %s: %s%s", s.spec.ReadyTimeout, missing, s.waitsFor(ctx))
 		case <-tick.C:
 		}
 	}
+}
+
+// waitsFor names what Envoy still waits for, if anything.
+func (s *Sidecar) waitsFor(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gateTimeout)
+	defer cancel()
+	if names := s.admin.configDump(ctx).warming(); names != "" {
+		return " (" + names + ")"
+	}
+	return ""
+}
+
+// unknownUpstreams is a remark on the upstreams that lead nowhere yet, if any.
+func (s *Sidecar) unknownUpstreams(ctx context.Context) string {
+	var destinations []string
+	for _, u := range s.spec.Proxy.Upstreams {
+		destinations = append(destinations, u.DestinationName)
+	}
+	if len(destinations) == 0 {
+		return ""
+	}
+	unknown := s.admin.unknownUpstreams(ctx, destinations)
+	if len(unknown) == 0 {
+		return ""
+	}
+	return "; Consul knows no healthy instance yet of the upstreams " + quoteAll(unknown)
 }
 
 // diedEarly asks Envoy itself what it did not like.

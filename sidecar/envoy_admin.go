@@ -146,36 +146,3 @@ func parseStats(body []byte) map[string]int {
 	}
 	return stats
 }
-
-// refusals collects Envoy's error states: what Consul sent and Envoy refused.
-func (a admin) refusals(ctx context.Context) string {
-	body, code, err := a.get(ctx, "/config_dump")
-	if err != nil || code != http.StatusOK {
-		return ""
-	}
-	var dump struct {
-		Configs []map[string]json.RawMessage `json:"configs"`
-	}
-	if json.Unmarshal(body, &dump) != nil {
-		return ""
-	}
-	var details []string
-	for _, config := range dump.Configs {
-		for _, kind := range []string{"dynamic_listeners", "dynamic_active_clusters", "dynamic_warming_clusters"} {
-			var items []struct {
-				ErrorState struct {
-					Details string `json:"details"`
-				} `json:"error_state"`
-			}
-			if json.Unmarshal(config[kind], &items) != nil {
-				continue
-			}
-			for _, item := range items {
-				if item.ErrorState.Details != "" {
-					details = append(details, item.ErrorState.Details)
-				}
-			}
-		}
-	}
-	return truncate(strings.Join(details, "; "))
-}

@@ -184,6 +184,7 @@ func (s *Sidecar) awaitFirst(ctx context.Context, config *os.File) error {
 	if err := s.awaitReady(ctx, first, config, s.agent); err != nil {
 		return err
 	}
-	s.emit(fmt.Sprintf("Envoy %s is ready in %d ms (pid %d)", first.version, time.Since(first.started).Milliseconds(), first.proc.ID.PID))
+	took := time.Since(first.started).Milliseconds()
+	s.emit(fmt.Sprintf("Envoy %s is ready in %d ms (pid %d)%s", first.version, took, first.proc.ID.PID, s.unknownUpstreams(ctx)))
 	return nil
 }

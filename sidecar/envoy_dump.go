@@ -1,0 +1,97 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// configDump is the part of GET /config_dump that tells what became of what
+// Consul sent.
+type configDump struct {
+	Configs []struct {
+		Listeners       []dumped `json:"dynamic_listeners"`
+		ActiveClusters  []dumped `json:"dynamic_active_clusters"`
+		WarmingClusters []dumped `json:"dynamic_warming_clusters"`
+	} `json:"configs"`
+}
+
+type dumped struct {
+	Name         string    `json:"name"`
+	WarmingState *struct{} `json:"warming_state"`
+	Cluster      struct {
+		Name string `json:"name"`
+	} `json:"cluster"`
+	ErrorState struct {
+		Details string `json:"details"`
+	} `json:"error_state"`
+}
+
+func (a admin) configDump(ctx context.Context) configDump {
+	var dump configDump
+	if body, code, err := a.get(ctx, "/config_dump"); err == nil && code == http.StatusOK {
+		_ = json.Unmarshal(body, &dump) // what is not understood says nothing
+	}
+	return dump
+}
+
+// refused is Envoy's complaints about what Consul sent.
+func (d configDump) refused() string {
+	var details []string
+	for _, config := range d.Configs {
+		for _, list := range [][]dumped{config.Listeners, config.ActiveClusters, config.WarmingClusters} {
+			for _, item := range list {
+				if item.ErrorState.Details != "" {
+					details = append(details, item.ErrorState.Details)
+				}
+			}
+		}
+	}
+	return truncate(strings.Join(details, "; "))
+}
+
+// warming names the clusters and listeners that wait for something.
+func (d configDump) warming() string {
+	var names []string
+	for _, config := range d.Configs {
+		for _, cluster := range config.WarmingClusters {
+			names = append(names, cluster.Cluster.Name)
+		}
+		for _, listener := range config.Listeners {
+			if listener.WarmingState != nil {
+				names = append(names, listener.Name)
+			}
+		}
+	}
+	return truncate(strings.Join(names, ", "))
+}
+
+// unknownUpstreams are those of the destinations of which Consul knows no
+// instance. (A cluster is called "<service>.<namespace>.…"; one that a resolver
+// leads elsewhere has another name, and is not judged.)
+func (a admin) unknownUpstreams(ctx context.Context, destinations []string) []string {
+	body, code, err := a.get(ctx, "/clusters?format=json")
+	var clusters struct {
+		Statuses []struct {
+			Name  string            `json:"name"`
+			Hosts []json.RawMessage `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err != nil || code != http.StatusOK || json.Unmarshal(body, &clusters) != nil {
+		return nil
+	}
+	var unknown []string
+	for _, destination := range destinations {
+		found, hosts := false, 0
+		for _, cluster := range clusters.Statuses {
+			if strings.HasPrefix(cluster.Name, destination+".") {
+				found, hosts = true, hosts+len(cluster.Hosts)
+			}
+		}
+		if found && hosts == 0 {
+			unknown = append(unknown, destination)
+		}
+	}
+	return unknown
+}
