@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -65,6 +66,61 @@ func TestWatch_nodeIsHidden(t *testing.T) {
 	t.Cleanup(agent.Close)
 	c, err := New(Config{Address: agent.URL})
 	must.NoError(t, err)
-	_, _, err = c.nodeServices(t.Context(), "node", 0)
+	_, err = c.nodeCatalog(t.Context(), "node", 0)
 	must.ErrorContains(t, err, "the plugin's token needs node:read and service:read")
+}
+
+// Data is lost while Consul is away; the same services, fewer of them or a lower
+// index are no loss as long as it answers.
+func TestWatch_forgot(t *testing.T) {
+	type answer struct {
+		index   int
+		node    string
+		created uint64
+	}
+	answers := make(chan *answer) // nil for a refusal
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case a := <-answers:
+			if a == nil {
+				http.Error(w, "no leader", http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("X-Consul-Index", strconv.Itoa(a.index))
+			_ = json.NewEncoder(w).Encode(api.CatalogNodeServiceList{Node: &api.Node{ID: a.node, CreateIndex: a.created}})
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(agent.Close)
+	c, err := New(Config{Address: agent.URL})
+	must.NoError(t, err)
+	for _, tc := range []struct {
+		name string
+		away bool
+		then answer
+		want bool
+	}{
+		{"nothing new", false, answer{41, "id", 5}, false},
+		{"lower index", false, answer{20, "id", 5}, false},
+		{"restarted", true, answer{41, "id", 5}, false},
+		{"lower index after a restart", true, answer{20, "id", 5}, true},
+		{"another ID", true, answer{41, "id'", 5}, true},
+		{"registered anew", true, answer{41, "id", 38}, true},
+	} {
+		var w Watch
+		complaints := make(chan error, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx, c, "node", func(err error) { complaints <- err }) }()
+		answers <- &answer{40, "id", 5}
+		if tc.away {
+			answers <- nil
+			<-complaints
+		}
+		answers <- &tc.then
+		answers <- &tc.then // who asks again has told of the one before
+		must.Eq(t, tc.want, w.Forgot(), must.Sprint(tc.name))
+		cancel()
+		<-done
+	}
 }
