@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -181,21 +179,11 @@ func (o *bootstrapOptions) agentAt(address string) (bootstrap.Agent, error) {
 // discover takes the agent's word for where it serves gRPC, and the usual port
 // when it gives none.
 func (o *bootstrapOptions) discover(a answers) (address string, guessed bool, err error) {
-	ports, legacy := a.self.XDS.Ports, a.self.DebugConfig.GRPCPort
-	scheme, port := "http://", consul.DefaultGRPCPort
-	switch {
-	case a.selfHidden:
-		guessed = true
-	case ports.TLS > 0:
-		scheme, port = "https://", ports.TLS
-	case ports.Plaintext > 0:
-		port = ports.Plaintext
-	case legacy == nil || *legacy < 0:
-		return "", false, errors.New("the Consul agent has gRPC disabled, and Envoy takes its configuration over gRPC; set ports { grpc = 8502 } in the agent's configuration")
-	case *legacy > 0:
-		port = *legacy
-	default:
-		guessed = true
+	port := consul.UsualGRPCPort
+	if !a.selfHidden {
+		if port, err = a.self.GRPCPort(true); err != nil {
+			return "", false, fmt.Errorf("the Consul agent %w", err)
+		}
 	}
-	return scheme + net.JoinHostPort(o.loopback(a), strconv.Itoa(port)), guessed, nil
+	return port.At(o.loopback(a)), port.Guessed, nil
 }

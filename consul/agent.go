@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -24,6 +22,7 @@ type AgentInfo struct {
 	Node    string          // empty when it does not tell
 	XDS     bootstrap.Agent // where Envoy finds the agent
 	Note    string          // what is worth telling of how XDS was chosen
+	Restart string          // what traffic loses when the agent is restarted, and how to prevent it; empty for nothing
 }
 
 // Self is the part of GET /v1/agent/self that matters here.
@@ -31,11 +30,19 @@ type Self struct {
 	Config struct {
 		Version  string
 		NodeName string
+		Server   bool
 		BindAddr string // since Consul 1.22
 	}
 	DebugConfig struct {
 		ConnectEnabled bool
+		DevMode        bool
+		LeaveOnTerm    bool
 		GRPCPort       *int // nil when the agent does not tell; up to Consul 1.13 there is nothing else
+	}
+	Stats struct {
+		Raft struct { // of servers
+			LastSnapshotIndex string `json:"last_snapshot_index"`
+		} `json:"raft"`
 	}
 	XDS struct {
 		Ports struct{ Plaintext, TLS int }
@@ -75,62 +82,13 @@ func (c *Client) Info(ctx context.Context) (AgentInfo, error) {
 	if err != nil {
 		return AgentInfo{}, err
 	}
-	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName}
+	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName, Restart: self.restartLoss()}
 	if !self.DebugConfig.ConnectEnabled {
 		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
 	}
-	info.XDS, info.Note, err = c.xdsAddress(self.XDS.Ports.Plaintext, self.XDS.Ports.TLS)
+	info.XDS, info.Note, err = c.xdsAddress(self)
 	return info, err
 }
-
-// Agents remembers for a short while what agents said of themselves, for
-// everybody on the node who asks the same one. The zero value is ready.
-type Agents struct{ known sync.Map } // of agentKey to agentAnswer
-
-// key tells clients apart whose agents answer differently.
-func (c *Client) key() agentKey {
-	return agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile}
-}
-
-type (
-	agentKey    struct{ address, grpcAddress, grpcCAFile string }
-	agentAnswer struct {
-		info AgentInfo
-		at   time.Time
-	}
-)
-
-// agentTTL is how old an answer may be; an agent changes its ports only by a
-// restart.
-const agentTTL = time.Minute
-
-// Info is the client's Info, or a fresh enough answer to it.
-func (a *Agents) Info(ctx context.Context, c *Client) (AgentInfo, error) {
-	if known, ok := a.known.Load(c.key()); ok && time.Since(known.(agentAnswer).at) < agentTTL {
-		return known.(agentAnswer).info, nil
-	}
-	return a.Refresh(ctx, c)
-}
-
-// Refresh asks the agent anew and remembers its answer.
-func (a *Agents) Refresh(ctx context.Context, c *Client) (AgentInfo, error) {
-	info, err := c.Info(ctx)
-	if err != nil {
-		a.known.Delete(c.key())
-		return info, err
-	}
-	a.known.Range(func(other, answer any) bool {
-		if time.Since(answer.(agentAnswer).at) > agentTTL {
-			a.known.Delete(other)
-		}
-		return true
-	})
-	a.known.Store(c.key(), agentAnswer{info: info, at: time.Now()})
-	return info, nil
-}
-
-// DefaultGRPCPort is where an agent usually serves plain gRPC.
-const DefaultGRPCPort = 8502
 
 // assumed is for an agent that does not tell us who it is: like the consul
 // command we take the usual port, but look whether somebody is there.
@@ -138,10 +96,10 @@ func (c *Client) assumed(ctx context.Context) (AgentInfo, error) {
 	info := AgentInfo{}
 	if c.cfg.GRPCAddress != "" {
 		var err error
-		info.XDS, _, err = c.xdsAddress(0, 0)
+		info.XDS, err = c.verified(c.cfg.GRPCAddress)
 		return info, err
 	}
-	address := net.JoinHostPort(c.host(), strconv.Itoa(DefaultGRPCPort))
+	address := net.JoinHostPort(c.host(), strconv.Itoa(UsualGRPCPort.Number))
 	dialer := net.Dialer{Timeout: RequestTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -154,28 +112,24 @@ func (c *Client) assumed(ctx context.Context) (AgentInfo, error) {
 
 // xdsAddress prefers what the configuration says, then a plain port (Envoy
 // refuses TLS without a CA to verify the agent with), then TLS.
-func (c *Client) xdsAddress(plain, tls int) (bootstrap.Agent, string, error) {
-	at := func(scheme string, port int) string {
-		return scheme + net.JoinHostPort(c.host(), strconv.Itoa(port))
-	}
-	switch {
-	case c.cfg.GRPCAddress != "":
-		agent, err := c.verified(c.cfg.GRPCAddress)
+func (c *Client) xdsAddress(self Self) (agent bootstrap.Agent, note string, err error) {
+	if c.cfg.GRPCAddress != "" {
+		agent, err = c.verified(c.cfg.GRPCAddress)
 		return agent, "", err
-	case tls > 0 && c.cfg.GRPCCAFile != "":
-		agent, err := c.verified(at("https://", tls))
-		return agent, "", err
-	case plain > 0:
-		agent, err := ParseGRPCAddress(at("", plain))
-		note := ""
-		if tls > 0 {
-			note = fmt.Sprintf("plain gRPC, as no CA certificate is configured for the TLS port %d", tls)
-		}
-		return agent, note, err
-	case tls > 0:
-		return bootstrap.Agent{}, "", fmt.Errorf("the Consul agent at %s serves gRPC only with TLS (port %d); set consul { grpc_ca_file = … } so that Envoy can verify it", c.cfg.Address, tls)
 	}
-	return bootstrap.Agent{}, "", fmt.Errorf("the Consul agent at %s has gRPC disabled, and Envoy takes its configuration over gRPC; set ports { grpc = 8502 } in the agent's configuration", c.cfg.Address)
+	port, err := self.GRPCPort(c.cfg.GRPCCAFile != "")
+	switch unused := self.XDS.Ports.TLS; {
+	case err != nil:
+		return agent, "", fmt.Errorf("the Consul agent at %s %w", c.cfg.Address, err)
+	case port.TLS && c.cfg.GRPCCAFile == "":
+		return agent, "", fmt.Errorf("the Consul agent at %s serves gRPC only with TLS (port %d); set consul { grpc_ca_file = … } so that Envoy can verify it", c.cfg.Address, port.Number)
+	case port.Guessed:
+		note = "the usual port, as the agent does not tell its own"
+	case !port.TLS && unused > 0:
+		note = fmt.Sprintf("plain gRPC, as no CA certificate is configured for the TLS port %d", unused)
+	}
+	agent, err = c.verified(port.At(c.host()))
+	return agent, note, err
 }
 
 // verified adds the CA that the configuration names to an address with TLS. A

@@ -31,7 +31,9 @@ func TestClient_xdsAddress(t *testing.T) {
 			tc.cfg.Address = "127.0.0.1:8500"
 			c, err := New(tc.cfg)
 			must.NoError(t, err)
-			agent, note, err := c.xdsAddress(tc.plain, tc.tls)
+			var self Self
+			self.XDS.Ports.Plaintext, self.XDS.Ports.TLS = tc.plain, tc.tls
+			agent, note, err := c.xdsAddress(self)
 			if tc.err != "" {
 				must.ErrorContains(t, err, tc.err)
 				return

@@ -4,6 +4,8 @@
 //
 //	client.go   how the agent is reached; requests and their failures
 //	agent.go    what the agent says of itself, and where it serves xDS
+//	agents.go   what agents said, remembered for a short while
+//	restart.go  what traffic loses when the agent is restarted
 //	services.go registrations and their checks
 //	watch.go    which services come and go, once for the node
 //	inputs.go   what a bootstrap is rendered from, in parallel requests

@@ -3,6 +3,7 @@ package consul
 import (
 	"cmp"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -14,6 +15,49 @@ import (
 
 	"nomad-driver-connect/bootstrap"
 )
+
+// DefaultGRPCPort is where an agent usually serves plain gRPC.
+const DefaultGRPCPort = 8502
+
+// GRPCPort is a port at which an agent serves gRPC.
+type GRPCPort struct {
+	Number  int
+	TLS     bool
+	Guessed bool // the agent does not tell: it is the usual one
+}
+
+// ErrNoGRPC is what is said of an agent that serves no gRPC.
+var ErrNoGRPC = errors.New("has gRPC disabled, and Envoy takes its configuration over gRPC; set ports { grpc = 8502 } in the agent's configuration")
+
+// GRPCPort chooses a port of those that the agent tells of. Of two, the consul
+// command takes the one with TLS, which is of use only to who has a CA to verify
+// the agent with.
+func (s Self) GRPCPort(preferTLS bool) (GRPCPort, error) {
+	plain, tls, legacy := s.XDS.Ports.Plaintext, s.XDS.Ports.TLS, s.DebugConfig.GRPCPort
+	switch {
+	case tls > 0 && (preferTLS || plain <= 0):
+		return GRPCPort{Number: tls, TLS: true}, nil
+	case plain > 0:
+		return GRPCPort{Number: plain}, nil
+	case legacy == nil || *legacy < 0:
+		return GRPCPort{}, ErrNoGRPC
+	case *legacy > 0:
+		return GRPCPort{Number: *legacy}, nil
+	}
+	return UsualGRPCPort, nil
+}
+
+// UsualGRPCPort is that of an agent that does not tell its own.
+var UsualGRPCPort = GRPCPort{Number: DefaultGRPCPort, Guessed: true}
+
+// At is the port's address on a host, as CONSUL_GRPC_ADDR has it.
+func (p GRPCPort) At(host string) string {
+	scheme := "http://"
+	if p.TLS {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, strconv.Itoa(p.Number))
+}
 
 // AddressError is a gRPC address that is none.
 type AddressError struct{ Address, Reason string }

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -11,9 +12,14 @@ import (
 )
 
 const (
-	watchWait     = 5 * time.Minute // of one blocking query
-	watchRetry    = time.Second     // after a failure, doubled up to
-	watchRetryMax = 15 * time.Second
+	watchWait      = 5 * time.Minute  // of one blocking query
+	watchRetry     = time.Second      // after a failure, doubled up to
+	watchRetryMax  = 3 * time.Second  // while Consul is away, or
+	watchHiddenMax = 15 * time.Second // while it does not show the node
+
+	// bringBack is how long Nomad may take to register again what Consul has
+	// lost: it looks every 30 seconds.
+	bringBack = 35 * time.Second
 )
 
 // Watch follows the services of a node in Consul's catalog, once for all
@@ -23,6 +29,7 @@ type Watch struct {
 	mu        sync.Mutex
 	followers map[string]chan bool // by service ID
 	seen      map[string]bool      // service IDs; nil before the first answer
+	forgotten time.Time            // when Consul was seen to have lost its data
 }
 
 // Follow gives what becomes of a service: false when it has gone from the
@@ -46,18 +53,29 @@ func (w *Watch) Unfollow(id string) {
 	delete(w.followers, id)
 }
 
+// Forgot tells whether Consul has just lost its data: what is gone from it was
+// not withdrawn then, and Nomad is about to bring its services back.
+func (w *Watch) Forgot() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.forgotten) < bringBack
+}
+
 // Run follows a node until the context ends. A Consul that is away, or a token
-// that may not see the node, is no news of any service.
+// that may not see the node, is no news of any service; what is wrong is told
+// once.
 func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(error)) {
-	index, retry := uint64(0), watchRetry
+	known, index, retry, told := nodeCatalog{}, uint64(0), watchRetry, ""
 	for ctx.Err() == nil {
-		ids, next, err := c.nodeServices(ctx, node, index)
+		next, err := c.nodeCatalog(ctx, node, index)
 		if err == nil {
-			w.update(ids)
-			index, retry = next, watchRetry
+			// Data is lost only while Consul is away.
+			w.update(next.services, index == 0 && next.isAnew(known))
+			known, index, retry, told = next, next.after(index), watchRetry, ""
 			continue
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && err.Error() != told {
+			told = err.Error()
 			complain(err)
 		}
 		index = 0
@@ -67,14 +85,17 @@ func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(e
 		case <-ctx.Done():
 			timer.Stop()
 		}
-		retry = min(2*retry, watchRetryMax)
+		retry = min(2*retry, retryLimit(err))
 	}
 }
 
 // update tells the followers whose service has come or gone.
-func (w *Watch) update(ids map[string]bool) {
+func (w *Watch) update(ids map[string]bool, forgot bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if forgot {
+		w.forgotten = time.Now()
+	}
 	for id, changes := range w.followers {
 		if w.seen[id] == ids[id] {
 			continue
@@ -88,26 +109,57 @@ func (w *Watch) update(ids map[string]bool) {
 	w.seen = ids
 }
 
-// nodeServices are the IDs of a node's services in the catalog, once they
+// nodeCatalog is what Consul's catalog has of a node.
+type nodeCatalog struct {
+	index    uint64
+	node     string // its ID, which is kept with the agent's data
+	created  uint64 // the index at which it was registered
+	services map[string]bool
+}
+
+// isAnew tells whether the node was registered anew since the catalog was known
+// as it was before, or all of the catalog begun anew. Two catalogs may have
+// registered it at the same index, and an agent may keep its ID.
+func (n nodeCatalog) isAnew(before nodeCatalog) bool {
+	return before.index > 0 && (n.index < before.index || n.node != before.node || n.created != before.created)
+}
+
+// after is the index to wait for more at. One that goes backwards begins anew.
+func (n nodeCatalog) after(index uint64) uint64 {
+	if n.index < index {
+		return 0
+	}
+	return n.index
+}
+
+// errHidden is Consul's silence about a node.
+var errHidden = errors.New("Consul does not show it; the plugin's token needs node:read and service:read")
+
+// retryLimit is how long a failure may keep the watch waiting: what a Consul has
+// lost is missed until it is asked again.
+func retryLimit(err error) time.Duration {
+	if errors.Is(err, errHidden) {
+		return watchHiddenMax
+	}
+	return watchRetryMax
+}
+
+// nodeCatalog asks for a node's services in the catalog, and waits until they
 // differ from those at index.
-func (c *Client) nodeServices(ctx context.Context, node string, index uint64) (map[string]bool, uint64, error) {
+func (c *Client) nodeCatalog(ctx context.Context, node string, index uint64) (nodeCatalog, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchWait+watchWait/8) // Consul adds up to a sixteenth
 	defer cancel()
 	opts := (&api.QueryOptions{Token: c.cfg.AgentToken, WaitIndex: index, WaitTime: watchWait}).WithContext(ctx)
 	list, meta, err := c.client.Catalog().NodeServiceList(node, opts)
 	if err != nil {
-		return nil, 0, c.unreachable("follow the services of node "+node, err)
+		return nodeCatalog{}, c.unreachable("follow the services of node "+node, err)
 	}
 	if list == nil || list.Node == nil {
-		return nil, 0, errors.New("follow the services of node " + node + ": Consul does not show it; the plugin's token needs node:read and service:read")
+		return nodeCatalog{}, fmt.Errorf("follow the services of node %s: %w", node, errHidden)
 	}
-	ids := make(map[string]bool, len(list.Services))
+	found := nodeCatalog{index: meta.LastIndex, node: list.Node.ID, created: list.Node.CreateIndex, services: make(map[string]bool, len(list.Services))}
 	for _, svc := range list.Services {
-		ids[svc.ID] = true
+		found.services[svc.ID] = true
 	}
-	next := meta.LastIndex
-	if next < index { // the servers have lost their data
-		next = 0
-	}
-	return ids, next, nil
+	return found, nil
 }

@@ -65,6 +65,82 @@ func TestWatch_nodeIsHidden(t *testing.T) {
 	t.Cleanup(agent.Close)
 	c, err := New(Config{Address: agent.URL})
 	must.NoError(t, err)
-	_, _, err = c.nodeServices(t.Context(), "node", 0)
+	_, err = c.nodeCatalog(t.Context(), "node", 0)
 	must.ErrorContains(t, err, "the plugin's token needs node:read and service:read")
+}
+
+// nodeAnswer is what a fake catalog says of a node.
+type nodeAnswer struct {
+	index   int
+	node    string
+	created uint64
+}
+
+// startCatalog gives each request the next answer; nil for a refusal.
+func startCatalog(t *testing.T) (*Client, chan<- *nodeAnswer) {
+	answers := make(chan *nodeAnswer)
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case a := <-answers:
+			if a == nil {
+				http.Error(w, "no leader", http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("X-Consul-Index", strconv.Itoa(a.index))
+			_ = json.NewEncoder(w).Encode(api.CatalogNodeServiceList{Node: &api.Node{ID: a.node, CreateIndex: a.created}})
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(agent.Close)
+	c, err := New(Config{Address: agent.URL})
+	must.NoError(t, err)
+	return c, answers
+}
+
+// Data is lost while Consul is away; a lower index is no loss as long as it
+// answers.
+func TestWatch_forgot(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		away bool
+		then nodeAnswer
+		want bool
+	}{
+		{"nothing new", false, nodeAnswer{41, "id", 5}, false},
+		{"lower index", false, nodeAnswer{20, "id", 5}, false},
+		{"restarted", true, nodeAnswer{41, "id", 5}, false},
+		{"lower index after a restart", true, nodeAnswer{20, "id", 5}, true},
+		{"another ID", true, nodeAnswer{41, "id'", 5}, true},
+		{"registered anew", true, nodeAnswer{41, "id", 38}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, answers := startCatalog(t)
+			var w Watch
+			complaints := make(chan error, 10)
+			go w.Run(t.Context(), c, "node", func(err error) { complaints <- err })
+			answers <- &nodeAnswer{40, "id", 5}
+			if tc.away {
+				answers <- nil
+				<-complaints
+			}
+			answers <- &tc.then
+			answers <- &tc.then // who asks again has told of the one before
+			must.Eq(t, tc.want, w.Forgot())
+		})
+	}
+}
+
+// What is wrong is told once, and again when something else is.
+func TestWatch_complainsOnce(t *testing.T) {
+	c, answers := startCatalog(t)
+	var w Watch
+	complaints := make(chan error, 10)
+	go w.Run(t.Context(), c, "node", func(err error) { complaints <- err })
+	answers <- nil
+	answers <- nil
+	answers <- &nodeAnswer{40, "id", 5}
+	answers <- nil
+	answers <- &nodeAnswer{40, "id", 5}
+	answers <- &nodeAnswer{40, "id", 5}
+	must.Eq(t, 2, len(complaints))
 }

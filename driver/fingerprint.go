@@ -87,8 +87,11 @@ func (p *Plugin) look(ctx context.Context) *drivers.Fingerprint {
 	if info.Version != "" {
 		print.Attributes[attrConsulVersion] = pstructs.NewStringAttribute(info.Version)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		print.Health, print.HealthDescription = drivers.HealthStateUnhealthy, err.Error()
+	case info.Restart != "":
+		print.HealthDescription += "; " + info.Restart
 	}
 	return print
 }

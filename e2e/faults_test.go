@@ -265,15 +265,10 @@ var faults = []fault{
 		must.NoError(t, s.Nomad.Start())
 		s.obeys(t)
 	}},
-	// Some runs lose none; in others connections fail for up to two seconds after
-	// the start of Consul's agent. It is not known yet why.
-	{name: "Consul's agent restarted, 3 s down", within: 5 * time.Second, do: func(t *testing.T, s *shop) {
-		must.NoError(t, s.Consul.Stop())
-		<-time.After(3 * time.Second)
-		must.NoError(t, s.Consul.Start())
-		must.NoError(t, s.Consul.Await(t.Context()))
-		<-time.After(5 * time.Second) // what the Envoys make of it
-	}},
+	{name: "Consul's agent restarted, 3 s down", do: func(t *testing.T, s *shop) { s.restartConsul(t, 3*time.Second) }},
+	{name: "Consul away for 60 s", do: func(t *testing.T, s *shop) { s.restartConsul(t, 60*time.Second) }},
+	// Consul knows of no endpoint until Nomad has brought the services back.
+	{name: "Consul's agent loses its data", within: 50 * time.Second, do: func(t *testing.T, s *shop) { s.loseConsulsData(t) }},
 	{name: "SIGSTOP of a server's Envoy", within: 15 * time.Second, do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGSTOP"))

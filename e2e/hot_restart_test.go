@@ -18,8 +18,8 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// sidecars are the allocations of the shop and of the shopper.
-func (s *shop) sidecars(t *testing.T) []*api.Allocation {
+// allocs are the allocations of the shop and of the shopper.
+func (s *shop) allocs(t *testing.T) []*api.Allocation {
 	t.Helper()
 	servers, err := s.Nomad.Running(t.Context(), "shop", "shop")
 	must.NoError(t, err)
@@ -36,11 +36,11 @@ func (s *shop) signal(t *testing.T, alloc *api.Allocation, signal string) {
 func (s *shop) hotRestart(t *testing.T) {
 	t.Helper()
 	since := time.Now()
-	sidecars := s.sidecars(t)
-	for _, alloc := range sidecars {
+	allocs := s.allocs(t)
+	for _, alloc := range allocs {
 		s.signal(t, alloc, "SIGHUP")
 	}
-	for _, alloc := range sidecars {
+	for _, alloc := range allocs {
 		s.awaitEvent(t, alloc, since, "(SIGHUP): Envoy")
 		s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
 	}
@@ -119,7 +119,7 @@ var hotRestartFaults = []fault{
 		for _, to := range []struct{ tool, version string }{{"envoy-1.40", "1.40."}, {"envoy", "1.36."}} {
 			since := time.Now()
 			s.installTool(t, to.tool)
-			for _, alloc := range s.sidecars(t) {
+			for _, alloc := range s.allocs(t) {
 				s.awaitEvent(t, alloc, since, "has changed): Envoy "+to.version)
 				s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
 			}
@@ -129,7 +129,7 @@ var hotRestartFaults = []fault{
 		since := time.Now()
 		s.setProxyDefaults(t, map[string]any{"envoy_stats_flush_interval": "7s"})
 		defer s.setProxyDefaults(t, nil)
-		for _, alloc := range s.sidecars(t) {
+		for _, alloc := range s.allocs(t) {
 			s.awaitEvent(t, alloc, since, "(its bootstrap has changed): Envoy")
 			s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
 		}
@@ -193,7 +193,7 @@ func TestHotRestart(t *testing.T) {
 			underLoad(t, s.upstream, f.name, f.within, func() { f.do(t, s) })
 		})
 	}
-	for _, alloc := range s.sidecars(t) {
+	for _, alloc := range s.allocs(t) {
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", "SIGUSR1"), must.Sprint("signals still work"))
 	}
 	must.NoError(t, s.PurgeJobs(t.Context()))

@@ -49,9 +49,9 @@ func (s *shop) deployed(t *testing.T) {
 }
 
 // beginUpdate submits another version and does not wait for it.
-func (s *shop) beginUpdate(t *testing.T, version int) {
+func (s *shop) beginUpdate(t *testing.T, count, version int) {
 	t.Helper()
-	_, err := s.Nomad.Run(t.Context(), shopJob(t, 2, version))
+	_, err := s.Nomad.Run(t.Context(), shopJob(t, count, version))
 	must.NoError(t, err)
 }
 
@@ -70,12 +70,13 @@ func (s *shop) newest(ctx context.Context) (*api.Allocation, error) {
 	return newest, nil
 }
 
-// starting waits for a third server: as a registration, or as an Envoy.
-func (s *shop) starting(t *testing.T, version int, what func(ctx context.Context, alloc *api.Allocation) bool) func(context.Context) error {
+// starting submits another version, and gives the condition that its first
+// allocation has come as far as what says.
+func (s *shop) starting(t *testing.T, count, version int, what func(ctx context.Context, alloc *api.Allocation) bool) func(context.Context) error {
 	t.Helper()
 	before, err := s.newest(t.Context())
 	must.NoError(t, err)
-	s.beginUpdate(t, version)
+	s.beginUpdate(t, count, version)
 	return func(ctx context.Context) error {
 		alloc, err := s.newest(ctx)
 		if err != nil {
@@ -98,7 +99,7 @@ func (s *shop) registered(ctx context.Context, alloc *api.Allocation) bool {
 	return false
 }
 
-// filler takes all room of a file system until the test ends.
+// fill takes all room of a file system until the test ends.
 func fill(t *testing.T, dir string) (empty func()) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(dir, "filler"))
@@ -113,18 +114,18 @@ func fill(t *testing.T, dir string) (empty func()) {
 
 var interruptions = []fault{
 	{name: "plugin killed in StartTask, registered", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, s.starting(t, 10, s.registered))
+		s.killPlugin(t, s.starting(t, 2, 10, s.registered))
 		s.deployed(t)
 	}},
 	{name: "plugin killed in StartTask, Envoy started", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, s.starting(t, 11, func(_ context.Context, alloc *api.Allocation) bool {
+		s.killPlugin(t, s.starting(t, 2, 11, func(_ context.Context, alloc *api.Allocation) bool {
 			return len(s.generations(t, alloc)) == 1
 		}))
 		s.deployed(t)
 	}},
 	{name: "plugin killed in StopTask", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
-		s.beginUpdate(t, 12)
+		s.beginUpdate(t, 2, 12)
 		s.killPlugin(t, func(ctx context.Context) error {
 			now, _, err := s.Nomad.Client.Allocations().Info(server.ID, (&api.QueryOptions{}).WithContext(ctx))
 			if err == nil && !strings.Contains(strings.Join(agents.EventsSince(now, "proxy", since), "\n"), "Draining") {
@@ -136,12 +137,15 @@ var interruptions = []fault{
 	}},
 	{name: "shared memory is full", do: func(t *testing.T, s *shop) {
 		empty := fill(t, sharedMemory)
-		server, since := s.server(t), time.Now()
-		must.NoError(t, s.Nomad.Client.Allocations().Restart(server, "proxy", nil))
-		s.awaitEvent(t, server, since, "/dev/shm is full, and Envoy needs a page of it for hot restarts")
-		must.False(t, s.registered(t.Context(), server))
+		defer s.deploy(t, 2, 12)
+		isNew := s.starting(t, 3, 12, func(context.Context, *api.Allocation) bool { return true })
+		eventually(t, 20*time.Second, isNew)
+		added, err := s.newest(t.Context())
+		must.NoError(t, err)
+		s.awaitEvent(t, added, time.Time{}, "/dev/shm is full, and Envoy needs a page of it for hot restarts")
+		must.False(t, s.registered(t.Context(), added))
 		empty()
-		s.awaitEvent(t, server, since, "Serving")
+		must.NoError(t, s.Nomad.AwaitDeployment(t.Context(), "shop"))
 	}},
 	{name: "the disk of the task's secrets is full", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()

@@ -24,6 +24,8 @@ type fakeConsul struct {
 	token    string            // of the latest registration
 	refuse   string            // requests whose "METHOD path" contains this are refused
 	refusal  int               // the status of refusals
+	refused  int               // how often that was
+	node     string            // the node's ID, as long as the data is there
 	hanging  chan struct{}     // requests wait until it is closed
 	queries  int               // of the catalog, since something was registered or removed
 	asked    map[string]int    // reads of a service, by its ID
@@ -39,7 +41,7 @@ func (c *fakeConsul) catalog(w http.ResponseWriter, _ *http.Request) {
 		services = append(services, agentService(reg))
 	}
 	w.Header().Set("X-Consul-Index", "7")
-	_ = json.NewEncoder(w).Encode(api.CatalogNodeServiceList{Node: &api.Node{Node: "node"}, Services: services})
+	_ = json.NewEncoder(w).Encode(api.CatalogNodeServiceList{Node: &api.Node{ID: c.node, Node: "node"}, Services: services})
 }
 
 // watched tells whether the catalog was read as it is now.
@@ -54,6 +56,22 @@ func (c *fakeConsul) remove(id string) {
 	defer c.mu.Unlock()
 	c.queries = 0
 	c.forget(id)
+}
+
+// loseData forgets everything, as an agent does whose data directory is gone.
+func (c *fakeConsul) loseData() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queries, c.node = 0, c.node+"'"
+	clear(c.services)
+	clear(c.checks)
+}
+
+// refusals counts the requests that were refused since fail.
+func (c *fakeConsul) refusals() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
 }
 
 // reads counts how often a service was asked for.
@@ -90,6 +108,9 @@ func (c *fakeConsul) faulty(next http.Handler) http.Handler {
 			<-hanging
 		}
 		if refuse != "" && strings.Contains(r.Method+" "+r.URL.Path, refuse) {
+			c.mu.Lock()
+			c.refused++
+			c.mu.Unlock()
 			http.Error(w, "out of order", c.refusal)
 			return
 		}
@@ -193,7 +214,7 @@ func (c *fakeConsul) updateCheck(w http.ResponseWriter, r *http.Request) {
 func (c *fakeConsul) fail(request string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refuse = request
+	c.refuse, c.refused = request, 0
 }
 
 // hang lets every request wait until the test ends.

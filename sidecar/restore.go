@@ -12,35 +12,68 @@ import (
 // sidecar some milliseconds before its parent, so a second later the parent
 // tells which. Until then, and for as long as it is not there, connections from
 // peers are told to leave, which can be taken back.
+//
+// A Consul that has lost all of its data has lost the parents, too, until Nomad
+// brings them back. Nobody is told to leave then.
 
 // restoreInterval is how often the parent of a withdrawn sidecar is looked for.
 const restoreInterval = time.Second
 
-// withdrawn begins the reversible part of the drain, when the agent confirms
-// what its catalog said.
+// withdrawn hears of the catalog that the sidecar is gone. It tells whether
+// restore is to see what becomes of it: not when the agent has it still.
 func (s *Sidecar) withdrawn(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	current, err := s.consul.Service(ctx, s.proxyID())
-	if err != nil || current != nil {
-		return false
+	gone, err := s.isGone(ctx)
+	switch {
+	case err != nil:
+		s.log.Warn("could not ask whether the sidecar is withdrawn, will ask again", "proxy", s.proxyID(), "error", err)
+		return true
+	case gone && s.watch.Forgot():
+		s.emit("Consul has lost its data: the sidecar stays, and is registered again as soon as its service is")
+	case gone:
+		s.tellToLeave(ctx)
 	}
+	return gone
+}
+
+// isGone asks the agent, which knows before the catalog does.
+func (s *Sidecar) isGone(ctx context.Context) (bool, error) {
+	current, err := s.consul.Service(ctx, s.proxyID())
+	return err == nil && current == nil, err
+}
+
+// tellToLeave begins the reversible part of the drain.
+func (s *Sidecar) tellToLeave(ctx context.Context) {
 	s.tellEnvoy(ctx, "/healthcheck/fail")
 	s.emit("Withdrawn from Consul: connections from peers are told to leave")
 	s.publish(Draining, process.Exit{})
-	return true
 }
 
 // restore registers the sidecar again when its parent is still, or again,
-// wanted. It tells whether it did.
+// wanted. It tells whether there is nothing more to see to.
 func (s *Sidecar) restore(ctx context.Context, ready bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
+	if s.Status().Phase != Draining {
+		gone, err := s.isGone(ctx)
+		if err != nil || !gone {
+			return err == nil // the agent has it: the catalog was behind
+		}
+	}
 	if s.parent != nil {
-		if parent, err := s.consul.Service(ctx, s.parent.ID); err != nil || parent == nil {
+		parent, err := s.consul.Service(ctx, s.parent.ID)
+		if err == nil && parent == nil && s.Status().Phase != Draining && !s.watch.Forgot() {
+			s.tellToLeave(ctx)
+		}
+		if err != nil || parent == nil {
 			return false
 		}
 	}
+	return s.registerAgain(ctx, ready)
+}
+
+func (s *Sidecar) registerAgain(ctx context.Context, ready bool) bool {
 	err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, ready))
 	if err == nil && ready { // so that Consul remembers it
 		err = s.sayReady(ctx)

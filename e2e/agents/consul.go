@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,6 +21,7 @@ type Consul struct {
 	Client *api.Client
 
 	gossip string // where others join it
+	data   string // its directory
 }
 
 // ConsulOptions are what tests vary.
@@ -101,6 +103,7 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 		HTTP:   fmt.Sprintf("127.0.0.1:%d", ports.http),
 		GRPC:   max(ports.grpc, 0),
 		gossip: fmt.Sprintf("127.0.0.1:%d", ports.gossip),
+		data:   filepath.Join(dir, "data"),
 	}
 	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP, Token: opts.Token}); err != nil {
 		return nil, err
@@ -154,4 +157,51 @@ func (c *Consul) Await(ctx context.Context) error {
 // Proxies are the registered sidecars, by their IDs.
 func (c *Consul) Proxies(ctx context.Context) (map[string]*api.AgentService, error) {
 	return c.Client.Agent().ServicesWithFilterOpts(`Kind == "connect-proxy"`, (&api.QueryOptions{}).WithContext(ctx))
+}
+
+// Snapshot has the server write a raft snapshot into its data directory, as
+// every server does from time to time. What it starts with is in there: a server
+// that has none tells Envoys after a restart that they have no upstreams.
+func (c *Consul) Snapshot(ctx context.Context) error {
+	archive, _, err := c.Client.Snapshot().Save((&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, archive)
+	return errors.Join(err, archive.Close())
+}
+
+// LoseData removes the data of an agent that is stopped.
+func (c *Consul) LoseData() error { return os.RemoveAll(c.data) }
+
+// Streams is the number of Envoys that the agent sends configuration to, as it
+// was up to ten seconds ago.
+func (c *Consul) Streams() (int, error) {
+	metrics, err := c.Client.Agent().Metrics()
+	if err != nil {
+		return 0, err
+	}
+	for _, gauge := range metrics.Gauges {
+		if gauge.Name == "consul.xds.server.streams" {
+			return int(gauge.Value), nil
+		}
+	}
+	return 0, nil
+}
+
+// Healthy are the registered sidecars of which all checks are passing, by their
+// IDs.
+func (c *Consul) Healthy(ctx context.Context) (map[string]bool, error) {
+	proxies, err := c.Proxies(ctx)
+	healthy := map[string]bool{}
+	for id := range proxies {
+		status, _, err := c.Client.Agent().AgentHealthServiceByIDOpts(id, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if status == api.HealthPassing {
+			healthy[id] = true
+		}
+	}
+	return healthy, err
 }
