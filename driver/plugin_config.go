@@ -68,7 +68,7 @@ func (c PluginConfig) validate() error {
 	if _, err := readyTimeout(c.Ready, nil); err != nil {
 		return err
 	}
-	_, err := envoySettings(c.Envoy, nil)
+	_, err := envoySettings(c.Envoy, nil, 1)
 	var invalid *sidecar.InvalidError
 	if errors.As(err, &invalid) {
 		return err

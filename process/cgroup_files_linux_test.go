@@ -26,14 +26,14 @@ func filesIn(t *testing.T, files map[string]string) string {
 var (
 	unifiedFiles = map[string]string{
 		"cpu.stat":            "usage_usec 5000123\nuser_usec 3000100\nsystem_usec 2000023\nnr_periods 9\nnr_throttled 4\nthrottled_usec 70\n",
-		"memory.stat":         "anon 14319616\nfile 4096000\nkernel 520192\nfile_mapped 126976\n",
+		"memory.stat":         "anon 14319616\nfile 4096000\nkernel 520192\n",
 		"memory.current":      "18935808\n",
 		"memory.peak":         "20000000\n",
 		"memory.swap.current": "8192\n",
 		"memory.events":       "low 0\nhigh 0\nmax 21\noom 2\noom_kill 1\noom_group_kill 0\n",
 	}
 	memoryFiles = map[string]string{
-		"memory.stat":                "cache 1\nrss 2\ntotal_cache 4096000\ntotal_rss 14319616\ntotal_mapped_file 126976\ntotal_swap 8192\n",
+		"memory.stat":                "cache 1\nrss 2\ntotal_cache 4096000\ntotal_rss 14319616\ntotal_swap 8192\n",
 		"memory.usage_in_bytes":      "18935808\n",
 		"memory.max_usage_in_bytes":  "20000000\n",
 		"memory.kmem.usage_in_bytes": "520192\n",
@@ -48,7 +48,7 @@ var (
 func TestCgroup_usage(t *testing.T) {
 	group := &GroupUsage{
 		ThrottledPeriods: 4, Throttled: 70 * time.Microsecond,
-		Memory: 18935808, MaxMemory: 20000000, Cache: 4096000, Mapped: 126976, Swap: 8192, Kernel: 520192,
+		Memory: 18935808, MaxMemory: 20000000, Cache: 4096000, Swap: 8192, Kernel: 520192,
 	}
 	without := func(files map[string]string, names ...string) map[string]string {
 		rest := map[string]string{}
@@ -74,7 +74,7 @@ func TestCgroup_usage(t *testing.T) {
 			Usage{RSS: 14319616, Group: group}, nil},
 		{"v2 of an old kernel", Cgroup{Unified: filesIn(t, without(unifiedFiles, "memory.peak", "memory.swap.current"))},
 			Usage{User: 3000100 * time.Microsecond, System: 2000023 * time.Microsecond, RSS: 14319616, Group: &GroupUsage{
-				ThrottledPeriods: 4, Throttled: 70 * time.Microsecond, Memory: 18935808, Cache: 4096000, Mapped: 126976, Kernel: 520192,
+				ThrottledPeriods: 4, Throttled: 70 * time.Microsecond, Memory: 18935808, Cache: 4096000, Kernel: 520192,
 			}}, nil},
 		{"v2 without the memory controller", Cgroup{Unified: filesIn(t, without(unifiedFiles, "memory.stat", "memory.current"))}, Usage{}, fs.ErrNotExist},
 		{"gone", Cgroup{Unified: filepath.Join(t.TempDir(), "gone")}, Usage{}, fs.ErrNotExist},

@@ -36,7 +36,6 @@ func (c Cgroup) usageV2() (Usage, error) {
 			Throttled:        time.Duration(cpu["throttled_usec"]) * time.Microsecond,
 			Memory:           r.count("memory.current"),
 			Cache:            memory["file"],
-			Mapped:           memory["file_mapped"],
 			Kernel:           memory["kernel"],          // since Linux 5.18
 			MaxMemory:        r.optional("memory.peak"), // since Linux 5.19
 			Swap:             r.optional("memory.swap.current"),
@@ -54,7 +53,6 @@ func (c Cgroup) usageV1() (Usage, error) {
 			Memory:    r.count("memory.usage_in_bytes"),
 			MaxMemory: r.count("memory.max_usage_in_bytes"),
 			Cache:     memory["total_cache"],
-			Mapped:    memory["total_mapped_file"],
 			Swap:      memory["total_swap"],
 			Kernel:    r.optional("memory.kmem.usage_in_bytes"),
 		},

@@ -21,8 +21,8 @@ type GroupUsage struct {
 	ThrottledPeriods uint64
 	Throttled        time.Duration
 
-	Memory, MaxMemory           uint64 // all that is accounted, and the most there ever was
-	Cache, Mapped, Swap, Kernel uint64 // parts of it
+	Memory, MaxMemory   uint64 // all that is accounted, and the most there ever was
+	Cache, Swap, Kernel uint64 // parts of it
 }
 
 // Usage reads it from /proc.

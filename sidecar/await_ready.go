@@ -46,7 +46,11 @@ func (s *Sidecar) awaitReady(ctx context.Context, config *os.File) error {
 
 // diedEarly asks Envoy itself what it did not like.
 func (s *Sidecar) diedEarly(ctx context.Context, config *os.File) error {
-	err := fmt.Errorf("Envoy %s before it was ready", s.proc.Exit())
+	exit := s.explain(s.proc.Exit())
+	err := fmt.Errorf("Envoy %s before it was ready", exit)
+	if exit.OOMKilled {
+		return fmt.Errorf("%w; give the task more with resources { memory = … }, an idle Envoy takes 20 MB", err)
+	}
 	if reason := validateBootstrap(ctx, s.spec, config); reason != nil {
 		return fmt.Errorf("%w; %w", err, reason)
 	}

@@ -34,5 +34,7 @@ func startEnvoy(spec Spec, config *os.File) (*process.Process, error) {
 		Dir:   dir,
 		Files: files,
 		User:  spec.Run.User,
+
+		Cgroup: spec.Run.Cgroup,
 	})
 }

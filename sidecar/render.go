@@ -17,6 +17,8 @@ func (s *Sidecar) render(ctx context.Context) (*os.File, error) {
 		Admin: bootstrap.Admin{Socket: adminSocket},
 		Token: s.spec.Consul.Token,
 		Env:   bootstrap.Environ(s.spec.Run.Env),
+
+		MemoryLimit: uint64(max(s.spec.Run.Cgroup.Limits.Memory, 0)),
 	})
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ type Sidecar struct {
 	parent   *ParentService // nil when standalone
 	proc     *process.Process
 	started  time.Time
+	oomKills uint64 // in the cgroup, before Envoy was started
 
 	// The app's address; supervise's alone.
 	local struct{ network, address string }
@@ -73,6 +74,10 @@ type State struct {
 	StartedAt    time.Time
 	EnvoyVersion string
 	Parent       *ParentService // nil when standalone
+
+	// OOMKills is how many processes the kernel had killed in the cgroup, for
+	// want of memory, before this one was started.
+	OOMKills uint64
 }
 
 type stopRequest struct {
@@ -138,7 +143,7 @@ func Attach(ctx context.Context, spec Spec, state State, host Host) (*Sidecar, e
 		return nil, err
 	}
 	s.attached, s.version, s.started = true, state.EnvoyVersion, state.StartedAt
-	s.parent = state.Parent
+	s.parent, s.oomKills = state.Parent, state.OOMKills
 	s.undo.push(s.removeRunDir)
 	s.undo.push(s.withdraw)
 	if s.proc, err = process.Attach(state.Process); err != nil {
@@ -161,7 +166,7 @@ func Attach(ctx context.Context, spec Spec, state State, host Host) (*Sidecar, e
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
-	return State{Process: s.proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent}
+	return State{Process: s.proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent, OOMKills: s.oomKills}
 }
 
 // Status gives the latest snapshot.
@@ -172,9 +177,6 @@ func (s *Sidecar) Done() <-chan struct{} { return s.done }
 
 // User is whom Envoy runs as.
 func (s *Sidecar) User() process.User { return s.spec.Run.User }
-
-// Usage is what Envoy uses of the machine.
-func (s *Sidecar) Usage() (process.Usage, error) { return s.proc.Usage() }
 
 // Signal goes to Envoy.
 func (s *Sidecar) Signal(sig syscall.Signal) error { return s.proc.Signal(sig) }

@@ -195,6 +195,7 @@ func (s *Sidecar) tell(ctx context.Context, reg *api.AgentServiceRegistration) e
 }
 
 func (s *Sidecar) launch(ctx context.Context, config *os.File) error {
+	s.countOOMKills()
 	proc, err := startEnvoy(s.spec, config)
 	if err != nil {
 		return err

@@ -161,7 +161,7 @@ func (s *Sidecar) stayReady(ctx context.Context) {
 func (s *Sidecar) crashed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	exit := s.proc.Exit()
+	exit := s.explain(s.proc.Exit())
 	sentence := "Envoy " + exit.String()
 	if err := s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthCritical, sentence); err != nil {
 		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
@@ -213,7 +213,7 @@ func (s *Sidecar) kill(context.Context) error {
 	if err == nil {
 		<-s.proc.Done()
 	}
-	return err
+	return errors.Join(err, s.spec.Run.Cgroup.Kill())
 }
 
 func (s *Sidecar) removeRunDir(context.Context) error {
