@@ -23,8 +23,9 @@ func (s *Sidecar) Usage() (process.Usage, error) {
 	if err != nil {
 		return ofEnvoy, err
 	}
-	if ofGroup, err := s.spec.Run.Cgroup.Usage(); err == nil {
-		return ofGroup, nil
+	ofGroup, err := s.spec.Run.Cgroup.Usage()
+	if err != nil {
+		return ofEnvoy, nil //nolint:nilerr // there is no such group, or it counts no memory
 	}
-	return ofEnvoy, nil
+	return ofGroup, nil
 }
