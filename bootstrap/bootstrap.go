@@ -41,6 +41,9 @@ func Render(in Inputs) (*bootstrapv3.Bootstrap, error) {
 			return nil, underKey(keyTemplate, err)
 		}
 	}
+	if err := addOverloadManager(b, in.MemoryLimit); err != nil {
+		return nil, err
+	}
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("the bootstrap of %q breaks Envoy's rules: %w", in.Proxy.ID, err)
 	}

@@ -53,6 +53,7 @@ func TestRender_golden(t *testing.T) {
 		}},
 		{"namespace", func(in *Inputs) { in.Proxy.Namespace, in.Proxy.Partition = "team", "eu" }},
 		{"namespace-of-flags", func(in *Inputs) { in.Namespace, in.Partition = "team", "eu" }},
+		{"memory-limit", func(in *Inputs) { in.MemoryLimit = 64 << 20 }},
 		{"opaque", func(in *Inputs) {
 			in.Proxy.Proxy.Config = map[string]any{keyExtraClusters: `{"name": "one", "transportSocket": {"name": "x", "typed_config": {
 				"@type": "type.googleapis.com/new.to.Envoy", "anything": [1, {"@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig"}, null], "value": 12345678}}}`}

@@ -56,6 +56,9 @@
 //     general a cluster is added unless the user gave one of its name.
 //   - CA certificates with CRLF line ends.
 //
+// Rendered on demand only, and never by the command:
+//   - An overload manager, at a memory limit (Inputs.MemoryLimit).
+//
 // Addresses and ports are printed in their usual form (::1 for 0:0::1, 8502 for
 // 08502).
 package bootstrap

@@ -57,6 +57,11 @@ type Inputs struct {
 	// NoCentralConfig leaves Proxy.Config unread.
 	NoCentralConfig bool
 
+	// MemoryLimit is how many bytes of memory Envoy may use before it is killed;
+	// 0 for no limit. The bootstrap then has an overload manager, which the
+	// consul command has no notion of.
+	MemoryLimit uint64
+
 	// Env are the variables that the addresses of stats sinks may name.
 	Env map[string]string
 }

@@ -67,7 +67,7 @@ func (p *Plugin) fingerprint(ctx context.Context, out chan<- *drivers.Fingerprin
 func (p *Plugin) look(ctx context.Context) *drivers.Fingerprint {
 	config := p.config.Load().PluginConfig
 	version := ""
-	settings, err := envoySettings(config.Envoy, nil)
+	settings, err := envoySettings(config.Envoy, nil, 1)
 	if err == nil {
 		version, err = p.probeEnvoy(ctx, settings.Path)
 	}

@@ -134,5 +134,6 @@ func (p *Plugin) host(task *drivers.TaskConfig) sidecar.Host {
 
 // node is what tasks take from the node.
 func (p *Plugin) node() node {
-	return node{config: p.config.Load().PluginConfig, environ: p.environ, version: Version, root: p.root}
+	settings := p.config.Load()
+	return node{config: settings.PluginConfig, environ: p.environ, version: Version, root: p.root, compute: settings.compute}
 }

@@ -77,7 +77,7 @@ func (c PluginConfig) validate() error {
 	if _, err := drainTimeout(c.Drain, nil); err != nil {
 		return err
 	}
-	_, err := envoySettings(c.Envoy, nil)
+	_, err := envoySettings(c.Envoy, nil, 1)
 	var invalid *sidecar.InvalidError
 	if errors.As(err, &invalid) {
 		return err

@@ -22,12 +22,12 @@ import (
 
 // The operator's settings are defaults for those of the job. Either may be nil.
 
-func envoySettings(operator, job *EnvoyConfig) (sidecar.Envoy, error) {
+func envoySettings(operator, job *EnvoyConfig, workers int) (sidecar.Envoy, error) {
 	o, j := orZero(operator), orZero(job)
 	e := sidecar.Envoy{
 		Named:       j.Path != "",
 		Args:        slices.Concat(o.Args, j.Args),
-		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, defaultConcurrency),
+		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, workers),
 		LogLevel:    cmp.Or(j.LogLevel, o.LogLevel, defaultLogLevel),
 	}
 	if e.Concurrency < 1 {
@@ -96,6 +96,7 @@ func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool
 		Root:   task.AllocDir,
 		Dir:    runDir(task),
 		User:   u,
+		Cgroup: taskCgroup(task),
 		Env:    envoyEnv(task),
 		Stdout: task.StdoutPath,
 		Stderr: task.StderrPath,

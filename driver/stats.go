@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/nomad/client/lib/cpustats"
@@ -35,7 +34,7 @@ func (p *Plugin) sampleTask(ctx context.Context, s *sidecar.Sidecar, interval ti
 			return // the process has ended
 		}
 		select {
-		case out <- meter.sample(usage, s.Status().Process.PID):
+		case out <- meter.sample(usage):
 		case <-s.Done():
 			return
 		case <-ctx.Done():
@@ -58,7 +57,7 @@ func newMeter(compute cpustats.Compute) meter {
 	return meter{cpustats.New(compute), cpustats.New(compute), cpustats.New(compute)}
 }
 
-func (m meter) sample(u process.Usage, pid int) *drivers.TaskResourceUsage {
+func (m meter) sample(u process.Usage) *drivers.TaskResourceUsage {
 	total := m.total.Percent(float64((u.User + u.System).Nanoseconds()))
 	usage := &drivers.ResourceUsage{
 		CpuStats: &drivers.CpuStats{
@@ -70,9 +69,18 @@ func (m meter) sample(u process.Usage, pid int) *drivers.TaskResourceUsage {
 		},
 		MemoryStats: &drivers.MemoryStats{RSS: u.RSS, Measured: []string{"RSS"}},
 	}
-	return &drivers.TaskResourceUsage{
-		ResourceUsage: usage,
-		Timestamp:     time.Now().UTC().UnixNano(),
-		Pids:          map[string]*drivers.ResourceUsage{strconv.Itoa(pid): usage},
+	if u.Group != nil {
+		addGroup(usage, *u.Group)
 	}
+	return &drivers.TaskResourceUsage{ResourceUsage: usage, Timestamp: time.Now().UTC().UnixNano()}
+}
+
+// addGroup adds what is known of a cgroup only.
+func addGroup(usage *drivers.ResourceUsage, g process.GroupUsage) {
+	cpu, memory := usage.CpuStats, usage.MemoryStats
+	cpu.ThrottledPeriods, cpu.ThrottledTime = g.ThrottledPeriods, uint64(g.Throttled.Nanoseconds())
+	cpu.Measured = append(cpu.Measured, "Throttled Periods", "Throttled Time")
+	memory.Usage, memory.MaxUsage = g.Memory, g.MaxMemory
+	memory.Cache, memory.Swap, memory.KernelUsage = g.Cache, g.Swap, g.Kernel
+	memory.Measured = append(memory.Measured, "Cache", "Swap", "Usage", "Max Usage", "Kernel Usage")
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/nomad/client/lib/cpustats"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-connect/sidecar"
@@ -14,7 +15,6 @@ import (
 const (
 	defaultReadyTimeout = 30 * time.Second
 	defaultDrainTimeout = 30 * time.Second
-	defaultConcurrency  = 1 // as Nomad's own Connect
 	defaultLogLevel     = "info"
 
 	// runDirName is the sidecar's directory below the task's secrets.
@@ -27,6 +27,7 @@ type node struct {
 	environ environ
 	version string // of this driver
 	root    bool   // the agent is root, and can run a proxy as another user
+	compute cpustats.Compute
 }
 
 // taskSpec makes the specification of a sidecar from what Nomad and the job
@@ -64,7 +65,7 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (sidecar.Spec
 	if err := setParent(&spec, task, config); err != nil {
 		return sidecar.Spec{}, err
 	}
-	if spec.Envoy, err = envoySettings(n.config.Envoy, config.Envoy); err != nil {
+	if spec.Envoy, err = envoySettings(n.config.Envoy, config.Envoy, defaultWorkers(task, n.compute)); err != nil {
 		return sidecar.Spec{}, err
 	}
 	if spec.ReadyTimeout, err = readyTimeout(n.config.Ready, config.Ready); err != nil {

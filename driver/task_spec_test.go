@@ -223,11 +223,11 @@ func TestTaskToken(t *testing.T) {
 // What Nomad keeps on its disk holds no token, and all that recovery needs:
 // after a restart of its agent Nomad does not give the job's config back.
 func TestHandle(t *testing.T) {
-	task := taskOnHost()
+	task := withResources("/sys/fs/cgroup/cpuset/nomad/share", "", 500, 64, 128)
 	spec, err := specFrom(t, task, sidecarHCL("config {\n protocol = \"http\"\n}\nupstreams {\n destination_name = \"db\"\n port = \"up_db\"\n}"))
 	must.NoError(t, err)
 	spec.Consul.Token, spec.Consul.AgentToken = "tok-4711", "tok-4711"
-	state := sidecar.State{Parent: &sidecar.ParentService{ID: "p"}, Process: process.Identity{PID: 7, StartTime: 9, BootID: "b"}}
+	state := sidecar.State{Parent: &sidecar.ParentService{ID: "p"}, Process: process.Identity{PID: 7, StartTime: 9, BootID: "b"}, OOMKills: 3}
 	h, err := newHandle(task, spec, state)
 	must.NoError(t, err)
 	must.StrNotContains(t, string(h.DriverState), "tok-4711")
@@ -239,6 +239,7 @@ func TestHandle(t *testing.T) {
 	must.Eq(t, state, back.State)
 	must.Eq(t, spec.Run.User, back.Spec.Run.User)
 	must.Eq(t, spec.Run.Dir, back.Spec.Run.Dir)
+	must.Eq(t, spec.Run.Cgroup, back.Spec.Run.Cgroup)
 	must.Eq(t, spec.Parent, back.Spec.Parent)
 	must.Eq(t, spec.Proxy.Upstreams, back.Spec.Proxy.Upstreams)
 	must.Eq[any](t, "http", back.Spec.Proxy.Config["protocol"])

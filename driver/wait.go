@@ -30,7 +30,10 @@ func (p *Plugin) WaitTask(ctx context.Context, id string) (<-chan *drivers.ExitR
 
 func exitResult(exit process.Exit) *drivers.ExitResult {
 	result := &drivers.ExitResult{ExitCode: exit.Code, Signal: int(exit.Signal)}
-	if exit.Unobserved {
+	if exit.OOMKilled {
+		result.OOMKilled = true
+		result.Err = errors.New("Envoy " + exit.String())
+	} else if exit.Unobserved {
 		result.Err = errors.New("Envoy " + exit.String())
 	}
 	return result

@@ -20,7 +20,8 @@ import (
 
 // bootstrapEqual holds what a sidecar's Envoy runs with against what
 // `consul connect envoy -bootstrap` prints for the same proxy. The admin API
-// is elsewhere, and Envoy adds to its node what it is itself.
+// is elsewhere, Envoy adds to its node what it is itself, and the driver what
+// holds at the task's memory limit.
 func bootstrapEqual(t *testing.T, m *mesh, alloc *api.Allocation) {
 	t.Helper()
 	proxy, err := m.proxyOf(t.Context(), alloc)
@@ -36,6 +37,9 @@ func bootstrapEqual(t *testing.T, m *mesh, alloc *api.Allocation) {
 	must.True(t, proto.Equal(want.GetAdmin().GetAccessLog()[0], got.GetAdmin().GetAccessLog()[0]))
 	want.Admin, got.Admin = nil, nil
 	got.Node.UserAgentName, got.Node.UserAgentVersionType, got.Node.Extensions = "", nil, nil
+	task, ok := alloc.AllocatedResources.Tasks[proxy.Meta["nomad-task"]]
+	must.True(t, ok)
+	overloadManager(t, got, uint64(task.Memory.MemoryMB)<<20)
 	must.True(t, proto.Equal(want, got), must.Sprintf("consul prints\n%s\nEnvoy runs with\n%s", want, got))
 }
 

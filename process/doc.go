@@ -6,5 +6,10 @@
 // stands for it. Watching one
 // costs a goroutine and no thread.
 //
-// Reading order: process_linux.go, identity_linux.go, launch_linux.go.
+// It runs in a Cgroup that somebody else has made, and is born there. Limits,
+// usage and the kernel's kills for want of memory are those of the whole group,
+// whatever runs in it: several generations of a program, or what they start.
+//
+// Reading order: process_linux.go, identity_linux.go, launch_linux.go, then
+// cgroup_linux.go with its limits, join and usage, and oom_linux.go.
 package process

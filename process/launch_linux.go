@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +17,9 @@ type Launch struct {
 	Dir   *os.File   // working directory
 	Files []*os.File // stdin, stdout, stderr, then descriptor 3, 4 …
 	User  User
+
+	// Cgroup is where it runs, and within which limits.
+	Cgroup Cgroup
 }
 
 // Start starts a child in a session of its own, as the user, without
@@ -35,13 +37,24 @@ func Start(l Launch) (*Process, error) {
 	if l.User.Switch {
 		attr.Sys.Credential = &syscall.Credential{Uid: l.User.UID, Gid: l.User.GID}
 	}
-	child, err := forkWithoutPrivileges(l.Path, append([]string{l.Path}, l.Args...), attr)
+	if err := l.Cgroup.limit(); err != nil {
+		return nil, err
+	}
+	release, err := l.Cgroup.enter(attr.Sys)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	child, err := forkWithoutPrivileges(l, attr)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", l.Path, Hint(err, l.User))
 	}
 	p := &Process{child: child, done: make(chan struct{})}
 	if p.ID, err = identify(child.Pid); err == nil {
 		p.pidfd, err = openPIDFD(child.Pid)
+	}
+	if err == nil {
+		err = beKillable(child.Pid)
 	}
 	if err != nil {
 		_ = child.Kill()
@@ -53,16 +66,15 @@ func Start(l Launch) (*Process, error) {
 }
 
 // forkWithoutPrivileges starts the process from a thread that has given up
-// gaining privileges by execve, and ending with its parent; the child inherits
-// that. Nothing else ever runs on the thread, as it is never unlocked.
-func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
+// gaining privileges by execve, and ending with its parent, and has joined the
+// cgroup; the child inherits all of it.
+func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (*os.Process, error) {
 	type result struct {
 		child *os.Process
 		err   error
 	}
 	started := make(chan result)
-	go func() {
-		runtime.LockOSThread()
+	goOnOwnThread(func() {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			started <- result{err: fmt.Errorf("set no_new_privs: %w", err)}
 			return
@@ -71,9 +83,13 @@ func forkWithoutPrivileges(path string, argv []string, attr *os.ProcAttr) (*os.P
 			started <- result{err: err}
 			return
 		}
-		child, err := os.StartProcess(path, argv, attr)
+		if err := l.Cgroup.joinThread(); err != nil {
+			started <- result{err: err}
+			return
+		}
+		child, err := os.StartProcess(l.Path, append([]string{l.Path}, l.Args...), attr)
 		started <- result{child, err}
-	}()
+	})
 	r := <-started
 	return r.child, r.err
 }

@@ -31,10 +31,16 @@ type Exit struct {
 	// Unobserved: it ended while nobody watched, and the kernel no longer
 	// tells how.
 	Unobserved bool
+
+	// OOMKilled: the kernel ended it for want of memory (see Cgroup.Explain).
+	OOMKilled   bool
+	MemoryLimit int64 // bytes; 0 when it had none
 }
 
 func (e Exit) String() string {
 	switch {
+	case e.OOMKilled:
+		return e.outOfMemory()
 	case e.Unobserved:
 		return "exited while unobserved"
 	case e.Signal != 0:

@@ -2,7 +2,6 @@ package process
 
 import (
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,8 +20,7 @@ func AsUser(user User, f func() error) error {
 		return f()
 	}
 	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: nothing else ever runs on this thread
+	goOnOwnThread(func() {
 		done <- func() error {
 			// The raw system calls, for Go's own change every thread. Without
 			// the root user the kernel drops root's rights to override, too.
@@ -41,6 +39,6 @@ func AsUser(user User, f func() error) error {
 			}
 			return f()
 		}()
-	}()
+	})
 	return <-done
 }

@@ -74,7 +74,11 @@ func (s *Sidecar) unknownUpstreams(ctx context.Context) string {
 
 // diedEarly asks Envoy itself what it did not like.
 func (s *Sidecar) diedEarly(ctx context.Context, g generation, config *os.File) error {
-	err := fmt.Errorf("Envoy %s before it was ready", g.proc.Exit())
+	exit := s.explain(g.proc.Exit())
+	err := fmt.Errorf("Envoy %s before it was ready", exit)
+	if exit.OOMKilled {
+		return fmt.Errorf("%w; give the task more with resources { memory = … }, an idle Envoy takes 20 MB", err)
+	}
 	if config == nil {
 		return err
 	}

@@ -25,4 +25,5 @@
 //	registration.go   render.go
 //	envoy_args.go     envoy_binary.go, run_dir.go, launch.go, orphans.go
 //	ready.go          envoy_admin.go, await_ready.go, drain.go, restore.go, pulse.go
+//	                  resources.go
 package sidecar

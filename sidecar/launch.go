@@ -35,6 +35,8 @@ func (s *Sidecar) launch(spec Spec, config *os.File, epoch int) (generation, err
 		Dir:   dir,
 		Files: files,
 		User:  spec.Run.User,
+
+		Cgroup: spec.Run.Cgroup,
 	})
 	return generation{epoch: epoch, proc: proc, started: time.Now(), version: spec.Envoy.Version}, err
 }

@@ -25,6 +25,8 @@ func (s *Sidecar) render(ctx context.Context, spec Spec, agent consul.AgentInfo)
 		Admin: bootstrap.Admin{Socket: adminSocket},
 		Token: spec.Consul.Token,
 		Env:   bootstrap.Environ(spec.Run.Env),
+
+		MemoryLimit: uint64(max(spec.Run.Cgroup.Limits.Memory, 0)),
 	})
 	if err != nil {
 		return rendered{}, err

@@ -34,6 +34,7 @@ type Sidecar struct {
 	agent    consul.AgentInfo
 	parent   *ParentService // nil when standalone
 	started  time.Time
+	oomKills uint64 // in the cgroup, before Envoy was started
 
 	running atomic.Pointer[generations]
 	status  atomic.Pointer[Status]
@@ -74,6 +75,10 @@ type State struct {
 	StartedAt    time.Time
 	EnvoyVersion string
 	Parent       *ParentService // nil when standalone
+
+	// OOMKills is how many processes the kernel had killed in the cgroup, for
+	// want of memory, before this one was started.
+	OOMKills uint64
 }
 
 type stopRequest struct {
@@ -135,7 +140,7 @@ func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
-	return State{Process: s.current().proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent}
+	return State{Process: s.current().proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent, OOMKills: s.oomKills}
 }
 
 // Status gives the latest snapshot.
@@ -146,18 +151,6 @@ func (s *Sidecar) Done() <-chan struct{} { return s.done }
 
 // User is whom Envoy runs as.
 func (s *Sidecar) User() process.User { return s.spec.Run.User }
-
-// Usage is what its Envoys use of the machine.
-func (s *Sidecar) Usage() (process.Usage, error) {
-	running := s.running.Load()
-	usage, err := running.current.proc.Usage()
-	for _, old := range running.leaving {
-		if u, err := old.proc.Usage(); err == nil {
-			usage = usage.Plus(u)
-		}
-	}
-	return usage, err
-}
 
 // Signal goes to Envoy; SIGHUP asks for a hot restart, whose result is told in
 // an event.

@@ -97,7 +97,12 @@ type Run struct {
 	Dir string
 
 	User process.User
-	Env  []string // "NAME=value"
+
+	// Cgroup is where all of the task runs. Its memory limit is Envoy's, too,
+	// where there is no such group.
+	Cgroup process.Cgroup
+
+	Env []string // "NAME=value"
 
 	// Stdout and Stderr are paths of FIFOs or files.
 	Stdout, Stderr string

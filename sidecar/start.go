@@ -168,6 +168,7 @@ func (s *Sidecar) tell(ctx context.Context, reg *api.AgentServiceRegistration) e
 }
 
 func (s *Sidecar) launchFirst(ctx context.Context, config *os.File) error {
+	s.countOOMKills()
 	first, err := s.launch(s.spec, config, 0)
 	if err != nil {
 		return err

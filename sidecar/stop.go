@@ -17,7 +17,7 @@ import (
 func (s *Sidecar) crashed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	exit := s.current().proc.Exit()
+	exit := s.explain(s.current().proc.Exit())
 	sentence := "Envoy " + exit.String()
 	if err := s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthCritical, sentence); err != nil {
 		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)

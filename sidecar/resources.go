@@ -1,0 +1,36 @@
+package sidecar
+
+import "nomad-driver-connect/process"
+
+// countOOMKills remembers what the kernel has done in the cgroup before Envoy
+// is started there.
+func (s *Sidecar) countOOMKills() {
+	s.oomKills = s.spec.Run.Cgroup.OOMKills()
+	if !s.spec.Run.Cgroup.Exists() {
+		s.log.Warn("the task has no cgroup, so nothing limits what Envoy uses", "proxy", s.proxyID())
+	}
+}
+
+// explain adds to an end that nobody asked for whether it was for want of memory.
+func (s *Sidecar) explain(exit process.Exit) process.Exit {
+	return s.spec.Run.Cgroup.Explain(exit, s.oomKills)
+}
+
+// Usage is what the sidecar uses of the machine: all of its cgroup where there
+// is one, else its Envoys. The error says that Envoy has ended.
+func (s *Sidecar) Usage() (process.Usage, error) {
+	running := s.running.Load()
+	usage, err := running.current.proc.Usage()
+	if err != nil {
+		return usage, err
+	}
+	if ofGroup, err := s.spec.Run.Cgroup.Usage(); err == nil {
+		return ofGroup, nil
+	}
+	for _, old := range running.leaving {
+		if u, err := old.proc.Usage(); err == nil { // else it has just left
+			usage = usage.Plus(u)
+		}
+	}
+	return usage, nil
+}
