@@ -74,6 +74,8 @@ func idleFiles(t *testing.T, pid, limit int) int {
 // Nomad has its words in its log.
 func goroutines(t *testing.T, log string, pid int) string {
 	t.Helper()
+	before, err := os.ReadFile(log)
+	must.NoError(t, err)
 	must.NoError(t, syscall.Kill(pid, syscall.SIGQUIT))
 	var dump string
 	eventually(t, 30*time.Second, func(context.Context) error {
@@ -81,7 +83,7 @@ func goroutines(t *testing.T, log string, pid int) string {
 		if err != nil {
 			return err
 		}
-		_, after, found := strings.Cut(string(content), "SIGQUIT: quit")
+		_, after, found := strings.Cut(string(content[len(before):]), "SIGQUIT: quit")
 		if !found || !strings.Contains(after, "plugin process exited") {
 			return errors.New("the plugin has not told its goroutines")
 		}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -145,6 +144,7 @@ const quickDrain = `
 type shop struct {
 	*agents.Cluster
 	upstream string // where the client finds the service
+	version  int    // of the server's job
 }
 
 func runShop(t *testing.T) *shop {
@@ -154,7 +154,7 @@ func runShop(t *testing.T) *shop {
 func openShop(t *testing.T, c *agents.Cluster) *shop {
 	t.Helper()
 	s := &shop{Cluster: c}
-	s.deploy(t, 2, 0)
+	s.deploy(t, 2)
 	_, err := s.Nomad.Run(t.Context(), shopperJob)
 	must.NoError(t, err)
 	client := awaitRunning(t, s.Cluster, "shopper", "shopper")
@@ -167,10 +167,16 @@ func openShop(t *testing.T, c *agents.Cluster) *shop {
 	return s
 }
 
-func (s *shop) deploy(t *testing.T, count, version int) {
+// submit sends the server's job as it is now, and does not wait for what follows.
+func (s *shop) submit(t *testing.T, count int) {
 	t.Helper()
-	_, err := s.Nomad.Run(t.Context(), shopJob(t, count, version))
+	_, err := s.Nomad.Run(t.Context(), shopJob(t, count, s.version))
 	must.NoError(t, err)
+}
+
+func (s *shop) deploy(t *testing.T, count int) {
+	t.Helper()
+	s.submit(t, count)
 	must.NoError(t, s.Nomad.AwaitDeployment(t.Context(), "shop"))
 }
 
@@ -217,13 +223,15 @@ type fault struct {
 }
 
 var faults = []fault{
-	{name: "rolling update, count 2", do: func(t *testing.T, s *shop) { s.deploy(t, 2, 1) }},
+	{name: "rolling update, count 2", do: func(t *testing.T, s *shop) {
+		s.version++
+		s.deploy(t, 2)
+	}},
 	{name: "scale 3 to 1", do: func(t *testing.T, s *shop) {
-		s.deploy(t, 3, 1)
-		_, err := s.Nomad.Run(t.Context(), shopJob(t, 1, 1)) // which is no deployment
-		must.NoError(t, err)
+		s.deploy(t, 3)
+		s.submit(t, 1) // which is no deployment
 		awaitCount(t, s.Cluster, 1)
-		s.deploy(t, 2, 1)
+		s.deploy(t, 2)
 	}},
 	{name: "restart of a sidecar's task", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
@@ -242,15 +250,7 @@ var faults = []fault{
 		s.awaitEvent(t, server, since, "Registered again")
 	}},
 	{name: "SIGKILL of the plugin", do: func(t *testing.T, s *shop) {
-		plugins := s.Plugins()
-		must.Len(t, 1, plugins)
-		must.NoError(t, syscall.Kill(plugins[0], syscall.SIGKILL))
-		eventually(t, 30*time.Second, func(context.Context) error {
-			if now := s.Plugins(); len(now) != 1 || now[0] == plugins[0] {
-				return fmt.Errorf("plugins: %v", now)
-			}
-			return nil
-		})
+		s.killPlugin(t, func(context.Context) error { return nil })
 		s.obeys(t)
 	}},
 	{name: "SIGTERM of Nomad's client, back after 5 s", do: func(t *testing.T, s *shop) {
@@ -274,6 +274,22 @@ var faults = []fault{
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGSTOP"))
 		s.awaitEvent(t, server, since, "Envoy hangs")
 		s.awaitEvent(t, server, since, "Serving")
+	}},
+	{name: "Envoy ignores SIGTERM", do: func(t *testing.T, s *shop) {
+		defer s.installTool(t, "envoy")
+		s.installScript(t, deafEnvoy)
+		server := s.server(t)
+		for range 2 {
+			since := time.Now()
+			must.NoError(t, s.Nomad.Client.Allocations().Restart(server, "proxy", nil))
+			s.awaitEvent(t, server, since, "Serving")
+		}
+		since := time.Now()
+		s.installTool(t, "envoy")
+		must.NoError(t, s.Nomad.Client.Allocations().Restart(server, "proxy", nil))
+		s.awaitEvent(t, server, since, "was killed by signal 9 (SIGKILL)")
+		s.awaitEvent(t, server, since, "Serving")
+		must.MapLen(t, 1, s.generations(t, server))
 	}},
 	{name: "SIGKILL of a server's Envoy", within: 300 * time.Millisecond, do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()

@@ -48,13 +48,6 @@ func (s *shop) deployed(t *testing.T) {
 	})
 }
 
-// beginUpdate submits another version and does not wait for it.
-func (s *shop) beginUpdate(t *testing.T, count, version int) {
-	t.Helper()
-	_, err := s.Nomad.Run(t.Context(), shopJob(t, count, version))
-	must.NoError(t, err)
-}
-
 // newest is the allocation that was made last.
 func (s *shop) newest(ctx context.Context) (*api.Allocation, error) {
 	allocs, err := s.Nomad.Allocs(ctx, "shop")
@@ -72,11 +65,12 @@ func (s *shop) newest(ctx context.Context) (*api.Allocation, error) {
 
 // starting submits another version, and gives the condition that its first
 // allocation has come as far as what says.
-func (s *shop) starting(t *testing.T, count, version int, what func(ctx context.Context, alloc *api.Allocation) bool) func(context.Context) error {
+func (s *shop) starting(t *testing.T, count int, what func(ctx context.Context, alloc *api.Allocation) bool) func(context.Context) error {
 	t.Helper()
 	before, err := s.newest(t.Context())
 	must.NoError(t, err)
-	s.beginUpdate(t, count, version)
+	s.version++
+	s.submit(t, count)
 	return func(ctx context.Context) error {
 		alloc, err := s.newest(ctx)
 		if err != nil {
@@ -114,18 +108,19 @@ func fill(t *testing.T, dir string) (empty func()) {
 
 var interruptions = []fault{
 	{name: "plugin killed in StartTask, registered", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, s.starting(t, 2, 10, s.registered))
+		s.killPlugin(t, s.starting(t, 2, s.registered))
 		s.deployed(t)
 	}},
 	{name: "plugin killed in StartTask, Envoy started", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, s.starting(t, 2, 11, func(_ context.Context, alloc *api.Allocation) bool {
+		s.killPlugin(t, s.starting(t, 2, func(_ context.Context, alloc *api.Allocation) bool {
 			return len(s.generations(t, alloc)) == 1
 		}))
 		s.deployed(t)
 	}},
 	{name: "plugin killed in StopTask", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
-		s.beginUpdate(t, 2, 12)
+		s.version++
+		s.submit(t, 2)
 		s.killPlugin(t, func(ctx context.Context) error {
 			now, _, err := s.Nomad.Client.Allocations().Info(server.ID, (&api.QueryOptions{}).WithContext(ctx))
 			if err == nil && !strings.Contains(strings.Join(agents.EventsSince(now, "proxy", since), "\n"), "Draining") {
@@ -137,8 +132,8 @@ var interruptions = []fault{
 	}},
 	{name: "shared memory is full", do: func(t *testing.T, s *shop) {
 		empty := fill(t, sharedMemory)
-		defer s.deploy(t, 2, 12)
-		isNew := s.starting(t, 3, 12, func(context.Context, *api.Allocation) bool { return true })
+		defer s.deploy(t, 2)
+		isNew := s.starting(t, 3, func(context.Context, *api.Allocation) bool { return true })
 		eventually(t, 20*time.Second, isNew)
 		added, err := s.newest(t.Context())
 		must.NoError(t, err)

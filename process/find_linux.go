@@ -70,6 +70,13 @@ func Args(id Identity) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00"), nil
 }
 
+// LeadsSession tells whether a process has a session of its own, as those have
+// that Start has started.
+func LeadsSession(id Identity) bool {
+	session, err := unix.Getsid(id.PID)
+	return err == nil && session == id.PID
+}
+
 // End kills a process and waits until it is gone; one that is gone is no error.
 func End(ctx context.Context, id Identity) error {
 	p, err := Attach(id)

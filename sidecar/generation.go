@@ -45,8 +45,8 @@ func findGenerations(run Run) ([]generation, error) {
 	var found []generation
 	for _, id := range ids {
 		epoch, ok := epochOf(id)
-		if !ok {
-			continue // somebody's shell
+		if !ok || !process.LeadsSession(id) {
+			continue // somebody's shell, or what an Envoy has started
 		}
 		proc, err := process.Attach(id)
 		if err != nil {
