@@ -27,7 +27,8 @@ func Attach(ctx context.Context, spec Spec, state State, host Host) (*Sidecar, e
 		return nil, err
 	}
 	s.attached, s.version, s.started = true, state.EnvoyVersion, state.StartedAt
-	s.parent, s.oomKills = state.Parent, state.OOMKills
+	s.parent = state.Parent
+	s.oomKills.Store(state.OOMKills)
 	s.undo.push(s.removeRunDir)
 	s.undo.push(s.removeSharedMemory)
 	s.undo.push(s.withdraw)

@@ -4,13 +4,15 @@
 //
 //	            Start                              Attach
 //	              │                                  │
-//	survey ─ find parent ─ end orphans ─ claim ports │
-//	  ─ mkdir ─ register ─ render ─ launch ─ ready   │
+//	survey ─ find parent ─ end orphans ─ claim ports ─ find
+//	  ─ mkdir ─ memory ─ register ─ render        generations
+//	  ─ launch ─ ready                               │
 //	              │                                  │
 //	              ▼                                  ▼
 //	          warming ── local service answers ──▶ serving
 //	              │                                  │
 //	              ├─ lost by Consul ─▶ draining ─ registered again ─▶ back
+//	              ├─ hot restart: render ─ validate ─ launch ─ ready ─▶ back
 //	              ├────────── Envoy exits ───────────┤──▶ exited
 //	              └─ Stop: withdraw ─ drain ─ end ───┘
 //
@@ -19,11 +21,18 @@
 // Envoy is gone. Every step that leaves something behind pushes its opposite
 // onto the undo stack (undo.go); a failed Start and Destroy run the same stack.
 //
+// A hot restart puts another generation in the place of the current one, which
+// then leaves (generation.go). What tells the generations of a sidecar from
+// each other, and what they were started with, is asked of the kernel: nothing
+// is kept that could be wrong after a restart of the plugin.
+//
 // Reading order: spec.go, sidecar.go, start.go, supervise.go, then the stage of
 // interest, each with what is pure in it apart from its edge:
 //
-//	registration.go   render.go
-//	envoy_args.go     envoy_binary.go, run_dir.go, launch.go, orphans.go
-//	ready.go          envoy_admin.go, await_ready.go, drain.go, restore.go, pulse.go
-//	                  resources.go
+//	registration.go   render.go, ports.go
+//	envoy_args.go     envoy_binary.go, run_dir.go, shared_memory.go, launch.go, orphans.go
+//	ready.go          envoy_admin.go, envoy_dump.go, await_ready.go
+//	generation.go     attach.go, renew.go, hot_restart.go, stand_in.go
+//	                  gate.go, restore.go, pulse.go, resources.go
+//	                  stop.go, drain.go
 package sidecar

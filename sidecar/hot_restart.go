@@ -143,7 +143,7 @@ func (s *supervisor) hasLeft(ctx context.Context, g generation) {
 	now := s.running.Load()
 	s.running.Store(&generations{current: now.current, leaving: slices.DeleteFunc(slices.Clone(now.leaving),
 		func(old generation) bool { return old.epoch == g.epoch })})
-	s.emit(fmt.Sprintf("Generation %d has left: it %s", g.epoch, g.proc.Exit()))
+	s.emit(fmt.Sprintf("Generation %d has left: it %s", g.epoch, s.explain(g.proc.Exit())))
 	if s.restarts.asked != "" {
 		s.hotRestart(ctx, "")
 	}

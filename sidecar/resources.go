@@ -5,15 +5,20 @@ import "nomad-driver-connect/process"
 // countOOMKills remembers what the kernel has done in the cgroup before Envoy
 // is started there.
 func (s *Sidecar) countOOMKills() {
-	s.oomKills = s.spec.Run.Cgroup.OOMKills()
+	s.oomKills.Store(s.spec.Run.Cgroup.OOMKills())
 	if !s.spec.Run.Cgroup.Exists() {
 		s.log.Warn("the task has no cgroup, so nothing limits what Envoy uses", "proxy", s.proxyID())
 	}
 }
 
-// explain adds to an end that nobody asked for whether it was for want of memory.
+// explain adds to an end that nobody asked for whether it was for want of
+// memory. What was told of one generation is not told of another.
 func (s *Sidecar) explain(exit process.Exit) process.Exit {
-	return s.spec.Run.Cgroup.Explain(exit, s.oomKills)
+	exit = s.spec.Run.Cgroup.Explain(exit, s.oomKills.Load())
+	if exit.OOMKilled {
+		s.oomKills.Store(s.spec.Run.Cgroup.OOMKills())
+	}
+	return exit
 }
 
 // Usage is what the sidecar uses of the machine: all of its cgroup where there

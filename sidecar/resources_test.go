@@ -61,7 +61,8 @@ func TestSidecar_recoveredOutOfMemory(t *testing.T) {
 	oomKills := b.inCgroup()
 	first, err := b.start()
 	must.NoError(t, err)
-	again, err := Attach(t.Context(), b.spec, first.State(), b.host())
+	state := first.State()
+	again, err := Attach(t.Context(), b.spec, state, b.host())
 	must.NoError(t, err)
 	oomKills("1")
 	must.NoError(t, again.Signal(syscall.SIGKILL))
@@ -69,7 +70,7 @@ func TestSidecar_recoveredOutOfMemory(t *testing.T) {
 	must.True(t, again.Status().Exit.OOMKilled)
 	<-first.Done()
 
-	late, err := Attach(t.Context(), b.spec, first.State(), b.host())
+	late, err := Attach(t.Context(), b.spec, state, b.host())
 	must.NoError(t, err)
 	<-late.Done()
 	must.True(t, late.Status().Exit.OOMKilled)

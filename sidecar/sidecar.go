@@ -34,13 +34,13 @@ type Sidecar struct {
 	agent    consul.AgentInfo
 	parent   *ParentService // nil when standalone
 	started  time.Time
-	oomKills uint64 // in the cgroup, before Envoy was started
 
-	running atomic.Pointer[generations]
-	status  atomic.Pointer[Status]
-	stop    chan stopRequest
-	hup     chan struct{} // asks for a hot restart
-	done    chan struct{}
+	oomKills atomic.Uint64 // in the cgroup, that are told of or were before Envoy
+	running  atomic.Pointer[generations]
+	status   atomic.Pointer[Status]
+	stop     chan stopRequest
+	hup      chan struct{} // asks for a hot restart
+	done     chan struct{}
 }
 
 // current is the generation that serves.
@@ -140,7 +140,7 @@ func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
-	return State{Process: s.current().proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent, OOMKills: s.oomKills}
+	return State{Process: s.current().proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent, OOMKills: s.oomKills.Load()}
 }
 
 // Status gives the latest snapshot.

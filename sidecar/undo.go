@@ -34,7 +34,7 @@ func (s *Sidecar) kill(ctx context.Context) error {
 	for _, g := range s.running.Load().all() {
 		errs = append(errs, g.end(ctx))
 	}
-	return errors.Join(errs...)
+	return errors.Join(errors.Join(errs...), s.spec.Run.Cgroup.Kill())
 }
 
 func (s *Sidecar) removeRunDir(context.Context) error { return os.RemoveAll(s.spec.Run.Dir) }
