@@ -104,11 +104,14 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 	s.publish(s.Status().Phase, s.Status().Exit)
 	s.emit(fmt.Sprintf("Hot restart %d (%s): Envoy %s serves after %d ms (pid %d); generation %d leaves within %s",
 		next.epoch, result.why, next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout))
-	if s.away {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
+	if s.away {
+		if s.Status().Phase == Draining { // which only the old one was told
+			s.tellEnvoy(ctx, "/healthcheck/fail")
+		}
+		return
+	}
 	if err := s.tell(ctx, registration(s.spec, s.parent, next.proc.ID, s.open)); err != nil {
 		s.log.Warn("could not tell Consul of the new generation", "proxy", s.proxyID(), "error", err)
 	}

@@ -402,6 +402,17 @@ func TestStart_fails(t *testing.T) {
 	}
 }
 
+func TestStart_withoutSharedMemory(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	occupied := filepath.Join(sharedMemory(b.spec.Run.Dir), "by a directory")
+	must.NoError(t, os.MkdirAll(occupied, 0o700))
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(occupied)) })
+	_, err := b.start()
+	must.ErrorContains(t, err, "remove the memory that Envoys share for hot restarts")
+	must.NoError(t, os.RemoveAll(filepath.Dir(occupied)))
+	b.clean()
+}
+
 func TestStart_parentWithdrawn(t *testing.T) {
 	b := newBench(t, alone)
 	go func() {
