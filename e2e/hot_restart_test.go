@@ -27,9 +27,10 @@ func (s *shop) allocs(t *testing.T) []*api.Allocation {
 	return append(servers, awaitRunning(t, s.Cluster, "shopper", "shopper"))
 }
 
-func (s *shop) signal(t *testing.T, alloc *api.Allocation, signal string) {
+// askHotRestart asks for the hot restart of one sidecar.
+func (s *shop) askHotRestart(t *testing.T, alloc *api.Allocation) {
 	t.Helper()
-	must.NoError(t, s.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", signal))
+	must.NoError(t, s.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", "SIGHUP"))
 }
 
 // hotRestart restarts the Envoys of all sidecars, and waits until the old ones
@@ -39,7 +40,7 @@ func (s *shop) hotRestart(t *testing.T) {
 	since := time.Now()
 	allocs := s.allocs(t)
 	for _, alloc := range allocs {
-		s.signal(t, alloc, "SIGHUP")
+		s.askHotRestart(t, alloc)
 	}
 	for _, alloc := range allocs {
 		s.awaitEvent(t, alloc, since, "(SIGHUP): Envoy")
@@ -54,7 +55,7 @@ func (s *shop) failsAndServes(t *testing.T, reason string, mend func()) {
 	defer s.hotRestart(t)
 	defer mend()
 	server, since := s.server(t), time.Now()
-	s.signal(t, server, "SIGHUP")
+	s.askHotRestart(t, server)
 	s.awaitEvent(t, server, since, "Hot restart failed (SIGHUP)")
 	s.awaitEvent(t, server, since, reason)
 }
@@ -177,7 +178,7 @@ var hotRestartFaults = []fault{
 	{name: "new generation killed in init", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
 		epoch, _ := s.latest(t, server)
-		s.signal(t, server, "SIGHUP")
+		s.askHotRestart(t, server)
 		must.NoError(t, syscall.Kill(s.awaitGeneration(t, server, epoch+1), syscall.SIGKILL))
 		s.awaitEvent(t, server, since, "was killed by signal 9 (SIGKILL) before it was ready")
 		s.hotRestart(t)
@@ -185,7 +186,7 @@ var hotRestartFaults = []fault{
 	{name: "leaving generation killed", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
 		_, old := s.latest(t, server)
-		s.signal(t, server, "SIGHUP")
+		s.askHotRestart(t, server)
 		s.awaitEvent(t, server, since, "(SIGHUP): Envoy")
 		must.NoError(t, syscall.Kill(old, syscall.SIGKILL))
 		s.awaitEvent(t, server, since, "has left: it was killed by signal 9")
@@ -195,7 +196,7 @@ var hotRestartFaults = []fault{
 	{name: "plugin killed in a hot restart", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
 		epoch, _ := s.latest(t, server)
-		s.signal(t, server, "SIGHUP")
+		s.askHotRestart(t, server)
 		s.killPlugin(t, func(context.Context) error {
 			if s.generations(t, server)[epoch+1] == 0 {
 				return errors.New("there is no new generation yet")

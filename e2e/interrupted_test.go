@@ -132,7 +132,8 @@ var interruptions = []fault{
 	}},
 	{name: "shared memory is full", do: func(t *testing.T, s *shop) {
 		empty := fill(t, sharedMemory)
-		defer s.deploy(t, 2)
+		defer awaitCount(t, s.Cluster, 2)
+		defer s.submit(t, 2)
 		isNew := s.starting(t, 3, func(context.Context, *api.Allocation) bool { return true })
 		eventually(t, 20*time.Second, isNew)
 		added, err := s.newest(t.Context())
@@ -151,7 +152,7 @@ var interruptions = []fault{
 		defer empty()
 		must.NoError(t, s.Nomad.Client.Allocations().Restart(server, "proxy", nil))
 		s.awaitEvent(t, server, since, "Serving")
-		s.signal(t, server, "SIGHUP")
+		s.askHotRestart(t, server)
 		s.awaitEvent(t, server, since, "(SIGHUP): Envoy")
 	}},
 	{name: "the plugin has no free file descriptors", do: func(t *testing.T, s *shop) {

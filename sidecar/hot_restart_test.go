@@ -27,11 +27,12 @@ func (b *bench) startServing() *Sidecar {
 	return s
 }
 
-// restarted asks for a hot restart and waits until a generation serves.
-func (b *bench) restarted(s *Sidecar, epoch int) {
+// restarted asks for a hot restart and waits until the next generation serves.
+func (b *bench) restarted(s *Sidecar) {
 	b.t.Helper()
+	next := s.Status().Epoch + 1
 	must.NoError(b.t, s.Signal(syscall.SIGHUP))
-	eventually(b.t, func() bool { return s.Status().Epoch == epoch })
+	eventually(b.t, func() bool { return s.Status().Epoch == next })
 }
 
 // renewWith lets the next generations have a fake Envoy of another temper.
@@ -49,7 +50,7 @@ func TestHotRestart(t *testing.T) {
 	b := newBench(t, wellBehaved)
 	s := b.startServing()
 	first := s.Status().Process
-	b.restarted(s, 1)
+	b.restarted(s)
 	must.True(t, b.sawEvent("Hot restart 1 (SIGHUP): Envoy 1.36.4 serves after")())
 	must.NotEq(t, first, s.Status().Process)
 	must.Eq(t, Serving, s.Status().Phase)
@@ -106,7 +107,7 @@ func TestHotRestart_fails(t *testing.T) {
 			must.Eq(t, "passing", b.consul.ready())
 
 			b.renewed = good
-			b.restarted(s, 1)
+			b.restarted(s)
 			must.NoError(t, s.Destroy(t.Context()))
 			b.clean()
 		})
@@ -135,7 +136,7 @@ func TestHotRestart_token(t *testing.T) {
 	b.mu.Lock()
 	b.renewed = func(spec Spec) (Spec, error) { spec.Consul.Token = "new"; return spec, nil }
 	b.mu.Unlock()
-	b.restarted(s, 1)
+	b.restarted(s)
 	must.Eq(t, "new", b.consul.registrar(), must.Sprint("Consul configures a proxy with the token that registered it"))
 	content, err := s.current().bootstrap()
 	must.NoError(t, err)
@@ -170,7 +171,7 @@ func TestHotRestart_recovered(t *testing.T) {
 	t.Run("while the old one leaves", func(t *testing.T) {
 		b := newBench(t, wellBehaved)
 		s := b.startServing()
-		b.restarted(s, 1)
+		b.restarted(s)
 		again, err := Attach(t.Context(), b.spec, s.State(), b.host())
 		must.NoError(t, err)
 		must.Eq(t, 1, again.Status().Epoch)
@@ -197,7 +198,7 @@ func TestHotRestart_recovered(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, 0, again.Status().Epoch)
 		eventually(t, b.sawEvent("Hot restart failed (begun before the plugin was restarted), generation 0 serves on: Envoy is not ready"))
-		b.restarted(again, 1)
+		b.restarted(again)
 		must.NoError(t, again.Destroy(t.Context()))
 		b.clean()
 	})

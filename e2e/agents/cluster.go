@@ -58,8 +58,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.install(); err != nil {
 		return err
 	}
-	address, err := c.opts.WithoutConsul, error(nil)
+	address := c.opts.WithoutConsul
 	if address == "" {
+		var err error
 		if c.Consul, err = StartConsul(ctx, c.opts.Tools, filepath.Join(c.Dir, "consul"), c.opts.Consul); err != nil {
 			return err
 		}
