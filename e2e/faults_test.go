@@ -298,14 +298,23 @@ var faults = []fault{
 	}},
 }
 
+// suffer does all of them to the mesh, one after the other, under load.
+func (s *shop) suffer(t *testing.T, faults []fault) {
+	t.Helper()
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) { s.sufferOne(t, f, f.name) })
+	}
+}
+
+// sufferOne adds a row of that name to the table of faults.
+func (s *shop) sufferOne(t *testing.T, f fault, row string) {
+	t.Helper()
+	underLoad(t, s.upstream, row, f.within, func() { f.do(t, s) })
+}
+
 // Nothing that is done to the mesh is noticed by those who use it.
 func TestFaults(t *testing.T) {
-	s := runShop(t)
-	for _, f := range faults {
-		t.Run(f.name, func(t *testing.T) {
-			underLoad(t, s.upstream, f.name, f.within, func() { f.do(t, s) })
-		})
-	}
+	runShop(t).suffer(t, faults)
 }
 
 // awaitCount waits until that many instances of the shop are left.

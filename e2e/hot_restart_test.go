@@ -213,11 +213,7 @@ var hotRestartFaults = []fault{
 // A hot restart is noticed by nobody, whatever becomes of it.
 func TestHotRestart(t *testing.T) {
 	s := runShop(t)
-	for _, f := range hotRestartFaults {
-		t.Run(f.name, func(t *testing.T) {
-			underLoad(t, s.upstream, f.name, f.within, func() { f.do(t, s) })
-		})
-	}
+	s.suffer(t, hotRestartFaults)
 	for _, alloc := range s.allocs(t) {
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", "SIGUSR1"), must.Sprint("signals still work"))
 	}

@@ -189,11 +189,7 @@ var interruptions = []fault{
 // Whatever is interrupted, everything comes to an end that is in order.
 func TestInterrupted(t *testing.T) {
 	s := runShop(t)
-	for _, f := range interruptions {
-		t.Run(f.name, func(t *testing.T) {
-			underLoad(t, s.upstream, f.name, f.within, func() { f.do(t, s) })
-		})
-	}
+	s.suffer(t, interruptions)
 	must.NoError(t, s.PurgeJobs(t.Context()))
 	nothingLeft(t, s.Cluster)
 }

@@ -47,7 +47,7 @@ func TestSoak(t *testing.T) {
 	for n, start := 1, time.Now(); time.Since(start) < *soak; n++ {
 		f := all[random.IntN(len(all))]
 		if !t.Run(fmt.Sprintf("%d %s", n, f.name), func(t *testing.T) {
-			underLoad(t, s.upstream, fmt.Sprintf("soak %d, %d: %s", *soakSeed, n, f.name), f.within, func() { f.do(t, s) })
+			s.sufferOne(t, f, fmt.Sprintf("soak %d, %d: %s", *soakSeed, n, f.name))
 		}) {
 			return // what follows would tell of this one
 		}

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -64,15 +63,7 @@ func TestProcess_outlivesParent(t *testing.T) {
 	must.NoError(t, err)
 	parent.Stderr = os.Stderr
 	must.NoError(t, parent.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	must.NoError(t, err)
-	var pid int
-	_, err = fmt.Sscan(line, &pid)
-	must.NoError(t, err)
-	id, err := identify(pid)
-	must.NoError(t, err)
-	child, err := Attach(id)
-	must.NoError(t, err)
+	child := attachToPrinted(t, out)
 
 	must.NoError(t, parent.Process.Kill())
 	_ = parent.Wait() // the kernel has sent the child what it asked for by then

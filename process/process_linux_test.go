@@ -3,6 +3,7 @@ package process
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -86,16 +87,7 @@ func TestAttach_stranger(t *testing.T) {
 			must.NoError(t, err)
 			must.NoError(t, parent.Start())
 			defer func() { _ = in.Close(); _ = parent.Wait() }()
-			line, err := bufio.NewReader(out).ReadString('\n')
-			must.NoError(t, err)
-			var pid int
-			_, err = fmt.Sscan(line, &pid)
-			must.NoError(t, err)
-
-			id, err := identify(pid)
-			must.NoError(t, err)
-			p, err := Attach(id)
-			must.NoError(t, err)
+			p := attachToPrinted(t, out)
 			must.NoError(t, p.Signal(syscall.SIGKILL))
 			<-p.Done()
 			if got := p.Exit(); !got.Unobserved || kernelKeepsExits(t) {
@@ -103,6 +95,21 @@ func TestAttach_stranger(t *testing.T) {
 			}
 		})
 	}
+}
+
+// attachToPrinted finds the process whose pid is printed first.
+func attachToPrinted(t *testing.T, out io.Reader) *Process {
+	t.Helper()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	must.NoError(t, err)
+	var pid int
+	_, err = fmt.Sscan(line, &pid)
+	must.NoError(t, err)
+	id, err := identify(pid)
+	must.NoError(t, err)
+	p, err := Attach(id)
+	must.NoError(t, err)
+	return p
 }
 
 // kernelKeepsExits says whether a pidfd tells how a reaped process ended: since

@@ -81,11 +81,6 @@ type State struct {
 	OOMKills uint64
 }
 
-type stopRequest struct {
-	signal   syscall.Signal
-	deadline time.Time
-}
-
 // Host is what a sidecar has of the program that it lives in.
 type Host struct {
 	Agents *consul.Agents // shared by all sidecars
@@ -165,26 +160,6 @@ func (s *Sidecar) Signal(sig syscall.Signal) error {
 	default: // it is asked for already
 	}
 	return nil
-}
-
-// Stop withdraws the registration, lets the connections from peers come to
-// their end, then ends Envoy with the signal, and with SIGKILL of all its
-// processes when the timeout has passed. It returns when Envoy is gone.
-func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
-	req := stopRequest{signal: sig, deadline: time.Now().Add(timeout)}
-	select {
-	case s.stop <- req:
-	case <-s.done:
-	}
-	<-s.done
-}
-
-// Destroy leaves nothing behind, whatever state the sidecar is in.
-func (s *Sidecar) Destroy(ctx context.Context) error {
-	s.Stop(syscall.SIGKILL, consul.RequestTimeout)
-	err := s.undo.run(ctx)
-	s.consul.Close()
-	return err
 }
 
 func (s *Sidecar) publish(phase Phase, exit process.Exit) {

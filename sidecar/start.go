@@ -18,7 +18,7 @@ const (
 	// parentWait is how long Nomad may take to register the group's services,
 	// which it does while the first tasks start.
 	parentWait = 5 * time.Second
-	parentPoll = 100 * time.Millisecond
+	parentPoll = 25 * time.Millisecond
 
 	readyPoll = 20 * time.Millisecond
 

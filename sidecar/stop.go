@@ -10,8 +10,34 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
+
+type stopRequest struct {
+	signal   syscall.Signal
+	deadline time.Time
+}
+
+// Stop withdraws the registration, lets the connections from peers come to
+// their end, then ends Envoy with the signal, and with SIGKILL of all its
+// processes when the timeout has passed. It returns when Envoy is gone.
+func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
+	req := stopRequest{signal: sig, deadline: time.Now().Add(timeout)}
+	select {
+	case s.stop <- req:
+	case <-s.done:
+	}
+	<-s.done
+}
+
+// Destroy leaves nothing behind, whatever state the sidecar is in.
+func (s *Sidecar) Destroy(ctx context.Context) error {
+	s.Stop(syscall.SIGKILL, consul.RequestTimeout)
+	err := s.undo.run(ctx)
+	s.consul.Close()
+	return err
+}
 
 // crashed tells Consul and the user of an end that nobody asked for.
 func (s *Sidecar) crashed(ctx context.Context) {

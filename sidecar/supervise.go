@@ -39,18 +39,26 @@ func (s *Sidecar) supervise(ctx context.Context, begun *generation) {
 	v.run(ctx)
 }
 
+// clocks say when supervise looks at what does not tell of itself.
+type clocks struct{ app, ready, pulse, lost *time.Ticker }
+
+func startClocks() clocks {
+	c := clocks{time.NewTicker(probeInterval), time.NewTicker(readyInterval), time.NewTicker(pulseInterval), time.NewTicker(restoreInterval)}
+	c.lost.Stop() // until something is
+	return c
+}
+
+func (c clocks) stop() {
+	for _, clock := range []*time.Ticker{c.app, c.ready, c.pulse, c.lost} {
+		clock.Stop()
+	}
+}
+
 func (s *supervisor) run(ctx context.Context) {
 	inCatalog := s.watch.Follow(s.proxyID())
 	defer s.watch.Unfollow(s.proxyID())
-	lost := time.NewTicker(restoreInterval)
-	lost.Stop()
-	defer lost.Stop()
-	tick := time.NewTicker(probeInterval)
-	defer tick.Stop()
-	beat := time.NewTicker(readyInterval)
-	defer beat.Stop()
-	pulse := time.NewTicker(pulseInterval)
-	defer pulse.Stop()
+	clocks := startClocks()
+	defer clocks.stop()
 	defer s.restarts.due.Stop()
 	for {
 		select {
@@ -70,34 +78,39 @@ func (s *supervisor) run(ctx context.Context) {
 			s.hotRestarted(ctx, result)
 		case g := <-s.restarts.left:
 			s.hasLeft(ctx, g)
-		case <-pulse.C:
+		case <-clocks.pulse.C:
 			s.missed = s.checkPulse(ctx, s.missed)
-		case <-beat.C:
+		case <-clocks.ready.C:
 			if s.open {
 				s.stayReady(ctx)
 			}
 		case present := <-inCatalog:
 			if !present && s.withdrawn(ctx) {
 				s.away = true
-				lost.Reset(restoreInterval)
+				clocks.lost.Reset(restoreInterval)
 			}
-		case <-lost.C:
+		case <-clocks.lost.C:
 			if s.restore(ctx, s.open) {
 				s.away = false
-				lost.Stop()
+				clocks.lost.Stop()
 			}
-		case <-tick.C:
-			if !s.localServiceAnswers(ctx) {
-				continue
-			}
-			if s.open = s.tryGate(ctx, s.tried); s.open {
-				tick.Stop()
-			} else {
-				tick.Reset(retryInterval)
-			}
-			s.tried = true
+		case <-clocks.app.C:
+			s.probe(ctx, clocks.app)
 		}
 	}
+}
+
+// probe lets peers in as soon as the app accepts a connection.
+func (s *supervisor) probe(ctx context.Context, clock *time.Ticker) {
+	if !s.localServiceAnswers(ctx) {
+		return
+	}
+	if s.open = s.tryGate(ctx, s.tried); s.open {
+		clock.Stop()
+	} else {
+		clock.Reset(retryInterval)
+	}
+	s.tried = true
 }
 
 // hasCrashed ends the sidecar, unless a hot restart was through when its
