@@ -59,7 +59,7 @@ func (s *Sidecar) supervise(ctx context.Context) {
 				s.stayReady(ctx)
 			}
 		case present := <-inCatalog:
-			if !present && s.withdrawn(ctx) {
+			if s.heard(ctx, present) {
 				lost.Reset(restoreInterval)
 			}
 		case <-lost.C:
