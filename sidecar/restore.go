@@ -110,7 +110,7 @@ func (s *Sidecar) registerAgain(ctx context.Context, ready bool) bool {
 		return false
 	}
 	s.tellEnvoy(ctx, "/healthcheck/ok")
-	s.emit("Registered again: Consul had lost the sidecar, but not its service")
+	s.emit("Registered again: Consul had lost the sidecar, and has its service")
 	phase := Warming
 	if ready {
 		phase = Serving
