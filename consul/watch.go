@@ -13,9 +13,8 @@ import (
 
 const (
 	watchWait      = 5 * time.Minute  // of one blocking query
-	watchRetry     = time.Second      // after a failure, doubled up to
-	watchRetryMax  = 3 * time.Second  // while Consul is away, or
-	watchHiddenMax = 15 * time.Second // while it does not show the node
+	watchRetry     = time.Second      // after a failure; doubled up to
+	watchHiddenMax = 15 * time.Second // while Consul does not show the node
 
 	// bringBack is how long Nomad may take to register again what Consul has
 	// lost: it looks every 30 seconds.
@@ -33,8 +32,9 @@ type Watch struct {
 }
 
 // Follow gives what becomes of a service: false when it has gone from the
-// catalog, true when it is back. Only the latest is kept for a slow reader. A
-// service that was never seen has not gone. Unfollow ends it.
+// catalog, true when it is back, or when Consul is and has it. Only the latest is
+// kept for a slow reader. A service that was never seen has not gone. Unfollow
+// ends it.
 func (w *Watch) Follow(id string) <-chan bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,8 +69,8 @@ func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(e
 	for ctx.Err() == nil {
 		next, err := c.nodeCatalog(ctx, node, index)
 		if err == nil {
-			// Data is lost only while Consul is away.
-			w.update(next.services, index == 0 && next.isAnew(known))
+			back := index == 0 && known.index > 0
+			w.update(next.services, back, back && next.isAnew(known)) // data is lost while it is away
 			known, index, retry, told = next, next.after(index), watchRetry, ""
 			continue
 		}
@@ -89,15 +89,16 @@ func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(e
 	}
 }
 
-// update tells the followers whose service has come or gone.
-func (w *Watch) update(ids map[string]bool, forgot bool) {
+// update tells the followers whose service has come or gone, and all others
+// whose service is there when Consul is back.
+func (w *Watch) update(ids map[string]bool, back, forgot bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if forgot {
 		w.forgotten = time.Now()
 	}
 	for id, changes := range w.followers {
-		if w.seen[id] == ids[id] {
+		if w.seen[id] == ids[id] && (!back || !ids[id]) {
 			continue
 		}
 		select {
@@ -121,7 +122,7 @@ type nodeCatalog struct {
 // as it was before, or all of the catalog begun anew. Two catalogs may have
 // registered it at the same index, and an agent may keep its ID.
 func (n nodeCatalog) isAnew(before nodeCatalog) bool {
-	return before.index > 0 && (n.index < before.index || n.node != before.node || n.created != before.created)
+	return n.index < before.index || n.node != before.node || n.created != before.created
 }
 
 // after is the index to wait for more at. One that goes backwards begins anew.
@@ -141,7 +142,7 @@ func retryLimit(err error) time.Duration {
 	if errors.Is(err, errHidden) {
 		return watchHiddenMax
 	}
-	return watchRetryMax
+	return watchRetry
 }
 
 // nodeCatalog asks for a node's services in the catalog, and waits until they

@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,6 +13,8 @@ import (
 	"github.com/shoenig/test/must"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"nomad-driver-connect/e2e/agents"
 )
 
 // bootstrapEqual holds what a sidecar's Envoy runs with against what
@@ -46,25 +45,15 @@ func bootstrapEqual(t *testing.T, m *mesh, alloc *api.Allocation) {
 // runningBootstrap asks an Envoy on its admin socket.
 func runningBootstrap(t *testing.T, pid int) []byte {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/%d/cwd/admin.sock", pid))
-		},
-	}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://envoy/config_dump", nil)
+	body, err := agents.AskEnvoy(t.Context(), pid, "/config_dump")
 	must.NoError(t, err)
-	resp, err := client.Do(req)
-	must.NoError(t, err)
-	defer func() { _ = resp.Body.Close() }()
 	var dump struct {
 		Configs []struct {
 			Type      string          `json:"@type"`
 			Bootstrap json.RawMessage `json:"bootstrap"`
 		} `json:"configs"`
 	}
-	must.NoError(t, json.NewDecoder(resp.Body).Decode(&dump))
+	must.NoError(t, json.Unmarshal(body, &dump))
 	for _, config := range dump.Configs {
 		if strings.HasSuffix(config.Type, "BootstrapConfigDump") {
 			return config.Bootstrap

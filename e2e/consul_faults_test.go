@@ -25,13 +25,13 @@ func (s *shop) restartConsul(t *testing.T, down time.Duration) {
 	must.NoError(t, s.Consul.Start())
 	must.NoError(t, s.Consul.Await(t.Context()))
 	s.awaitHealthy(t, 5*time.Second, before)
-	s.awaitStreams(t, len(before))
+	s.awaitXDS(t)
 }
 
 // loseConsulsData has Consul's agent start anew: with no services, another CA
 // and a raft index that begins at 0.
 func (s *shop) loseConsulsData(t *testing.T) {
-	before := s.sidecars(t)
+	before, server, since := s.sidecars(t), s.server(t), time.Now()
 	must.NoError(t, s.Consul.Stop())
 	must.NoError(t, s.Consul.LoseData())
 	must.NoError(t, s.Consul.Start())
@@ -44,11 +44,12 @@ func (s *shop) loseConsulsData(t *testing.T) {
 		return err
 	})
 	s.awaitHealthy(t, 5*time.Second, before)
+	s.awaitEvent(t, server, since, "Consul has lost its data: the sidecar stays")
 	eventually(t, 20*time.Second, func(ctx context.Context) error {
 		_, err := agents.SendLine(ctx, "tcp", s.upstream, "hello")
 		return err
 	})
-	s.awaitStreams(t, len(before))
+	s.awaitXDS(t)
 }
 
 // sidecars are the IDs of those that are registered, which are healthy.
@@ -77,16 +78,25 @@ func (s *shop) awaitHealthy(t *testing.T, limit time.Duration, ids []string) {
 	})
 }
 
-// awaitStreams waits until every Envoy has found Consul again, and has had the
-// time to act on what it is told.
-func (s *shop) awaitStreams(t *testing.T, count int) {
+// awaitXDS waits until every Envoy has its configuration from Consul again, and
+// has had the time to act on what it is told.
+func (s *shop) awaitXDS(t *testing.T) {
 	t.Helper()
-	eventually(t, 75*time.Second, func(context.Context) error { // Envoy waits up to 30 s, and the number is 10 s old
-		streams, err := s.Consul.Streams()
-		if err == nil && streams != count {
-			err = fmt.Errorf("%d Envoys are connected to Consul", streams)
+	eventually(t, 45*time.Second, func(ctx context.Context) error { // Envoy waits up to 30 s between two attempts
+		envoys := s.Processes("envoy")
+		if len(envoys) != 3 {
+			return fmt.Errorf("there are %d Envoys", len(envoys))
 		}
-		return err
+		for _, pid := range envoys {
+			state, err := agents.AskEnvoy(ctx, pid, "/stats?filter=^control_plane.connected_state$")
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(string(state), ": 1") {
+				return fmt.Errorf("Envoy %d has no connection to Consul: %q", pid, state)
+			}
+		}
+		return nil
 	})
-	<-time.After(2 * time.Second)
+	<-time.After(3 * time.Second)
 }

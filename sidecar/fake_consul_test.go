@@ -94,6 +94,10 @@ func startFakeConsul(t *testing.T) *fakeConsul {
 	mux.HandleFunc("PUT /v1/agent/service/register", c.register)
 	mux.HandleFunc("PUT /v1/agent/service/deregister/{id}", c.deregister)
 	mux.HandleFunc("PUT /v1/agent/check/update/{id}", c.updateCheck)
+	mux.HandleFunc("GET /v1/agent/checks", c.listChecks)
+	mux.HandleFunc("GET /v1/agent/health/service/id/{id}", c.health)
+	mux.HandleFunc("PUT /v1/agent/check/deregister/{id}", c.removeCheck)
+	mux.HandleFunc("PUT /v1/agent/check/register", c.addCheck)
 	c.Server = httptest.NewServer(c.faulty(mux))
 	t.Cleanup(c.Close)
 	return c
@@ -183,7 +187,7 @@ func (c *fakeConsul) add(reg *api.AgentServiceRegistration) {
 	before := maps.Clone(c.checks)
 	maps.DeleteFunc(c.checks, func(id, _ string) bool { return strings.HasPrefix(id, reg.ID+":") })
 	for _, check := range reg.Checks { // one that is known keeps its status, as with Consul
-		c.checks[check.CheckID] = cmp.Or(before[check.CheckID], check.Status)
+		c.checks[check.CheckID] = cmp.Or(before[check.CheckID], check.Status, api.HealthPassing)
 	}
 }
 
@@ -209,6 +213,53 @@ func (c *fakeConsul) updateCheck(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.checks[r.PathValue("id")] = update.Status
+}
+
+func (c *fakeConsul) listChecks(w http.ResponseWriter, _ *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]*api.AgentCheck{}
+	for id, status := range c.checks {
+		out[id] = &api.AgentCheck{CheckID: id, Status: status}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+// health is passing: the services here have no checks of their own.
+func (c *fakeConsul) health(w http.ResponseWriter, _ *http.Request) {
+	_ = json.NewEncoder(w).Encode(api.AgentServiceChecksInfo{AggregatedStatus: api.HealthPassing})
+}
+
+func (c *fakeConsul) removeCheck(_ http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.checks, r.PathValue("id"))
+}
+
+func (c *fakeConsul) addCheck(w http.ResponseWriter, r *http.Request) {
+	var reg api.AgentCheckRegistration
+	_ = json.NewDecoder(r.Body).Decode(&reg)
+	if reg.CheckID != "" {
+		http.Error(w, `Request decode failed: json: unknown field "CheckID"`, http.StatusBadRequest)
+		return
+	}
+	c.setCheck(reg.ID, cmp.Or(reg.Status, api.HealthCritical))
+}
+
+// setCheck gives a check another status, or makes it.
+func (c *fakeConsul) setCheck(id, status string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.checks[id]; !known || status == api.HealthCritical {
+		c.checks[id] = status // one that is known keeps its status when it is registered
+	}
+}
+
+// check is the status of one; empty when it is absent.
+func (c *fakeConsul) check(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.checks[id]
 }
 
 func (c *fakeConsul) fail(request string) {

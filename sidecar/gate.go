@@ -48,18 +48,10 @@ func (s *Sidecar) tryGate(ctx context.Context, tried bool) (open bool) {
 	return err == nil
 }
 
-// openGate lets peers in, unless the registration was withdrawn meanwhile.
+// openGate lets peers in.
 func (s *Sidecar) openGate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	current, err := s.consul.Service(ctx, s.proxyID())
-	if err != nil {
-		return err
-	}
-	if current == nil {
-		s.log.Info("the sidecar was withdrawn from Consul before it served", "proxy", s.proxyID())
-		return nil
-	}
 	if err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, true)); err != nil {
 		return err
 	}

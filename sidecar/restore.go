@@ -19,6 +19,33 @@ import (
 // restoreInterval is how often the parent of a withdrawn sidecar is looked for.
 const restoreInterval = time.Second
 
+// heard acts on the catalog's news of the sidecar. It tells whether restore is to
+// see what becomes of it.
+func (s *Sidecar) heard(ctx context.Context, present bool) bool {
+	if !present {
+		return s.withdrawn(ctx)
+	}
+	s.mendAlias(ctx)
+	return false
+}
+
+// mendAlias sees to it that peers are routed to the sidecar after a restart of
+// Consul's agent.
+func (s *Sidecar) mendAlias(ctx context.Context) {
+	if s.parent == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	mended, err := s.consul.MendAlias(ctx, s.proxyID(), aliasCheck(s.proxyID(), s.parent.ID))
+	if err != nil {
+		s.log.Warn("could not see whether Consul routes peers to the sidecar", "proxy", s.proxyID(), "error", err)
+	}
+	if mended {
+		s.emit("Consul took the service for critical after its restart, although it is well: told it better")
+	}
+}
+
 // withdrawn hears of the catalog that the sidecar is gone. It tells whether
 // restore is to see what becomes of it: not when the agent has it still.
 func (s *Sidecar) withdrawn(ctx context.Context) bool {
@@ -39,6 +66,8 @@ func (s *Sidecar) withdrawn(ctx context.Context) bool {
 
 // isGone asks the agent, which knows before the catalog does.
 func (s *Sidecar) isGone(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
 	current, err := s.consul.Service(ctx, s.proxyID())
 	return err == nil && current == nil, err
 }
@@ -83,7 +112,7 @@ func (s *Sidecar) registerAgain(ctx context.Context, ready bool) bool {
 		return false
 	}
 	s.tellEnvoy(ctx, "/healthcheck/ok")
-	s.emit("Registered again: Consul had lost the sidecar, but not its service")
+	s.emit("Registered again: Consul had lost the sidecar, and has its service")
 	phase := Warming
 	if ready {
 		phase = Serving

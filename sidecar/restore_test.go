@@ -104,3 +104,33 @@ func TestSidecar_catalogIsBehind(t *testing.T) {
 	must.NoError(t, s.Destroy(t.Context()))
 	b.clean()
 }
+
+// After a restart of Consul's agent an alias check may be critical for a minute
+// although the service is well.
+func TestSidecar_aliasAfterRestart(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	s, complaints := b.watched()
+	alias := aliasCheckID(s.proxyID())
+	b.consul.fail("GET /v1/catalog/")
+	<-complaints
+	b.consul.setCheck(alias, "critical")
+	b.consul.fail("")
+	eventually(t, b.sawEvent("Consul took the service for critical after its restart"))
+	must.Eq(t, "passing", b.consul.check(alias))
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
+// What Consul lost while nobody watched comes back when somebody does.
+func TestSidecar_lostBeforeItWasFound(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	s := b.startServing()
+	b.consul.remove(s.Status().ProxyID)
+	again, err := Attach(t.Context(), b.spec, s.State(), b.host())
+	must.NoError(t, err)
+	eventually(t, b.sawEvent("Registered again"))
+	must.Eq(t, Serving, again.Status().Phase)
+	must.Eq(t, "passing", b.consul.ready())
+	must.NoError(t, again.Destroy(t.Context()))
+	b.clean()
+}

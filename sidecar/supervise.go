@@ -85,9 +85,8 @@ func (s *supervisor) run(ctx context.Context) {
 				s.stayReady(ctx)
 			}
 		case present := <-inCatalog:
-			if !present && s.withdrawn(ctx) {
-				s.away = true
-				clocks.lost.Reset(restoreInterval)
+			if s.heard(ctx, present) {
+				s.lookOut(clocks)
 			}
 		case <-clocks.lost.C:
 			if s.restore(ctx, s.open) {
@@ -95,20 +94,32 @@ func (s *supervisor) run(ctx context.Context) {
 				clocks.lost.Stop()
 			}
 		case <-clocks.app.C:
-			s.probe(ctx, clocks.app)
+			s.probe(ctx, clocks)
 		}
 	}
 }
 
+// lookOut begins to see what becomes of a sidecar that is not in Consul.
+func (s *supervisor) lookOut(c clocks) {
+	s.away = true
+	c.lost.Reset(restoreInterval)
+}
+
 // probe lets peers in as soon as the app accepts a connection.
-func (s *supervisor) probe(ctx context.Context, clock *time.Ticker) {
+func (s *supervisor) probe(ctx context.Context, c clocks) {
 	if !s.localServiceAnswers(ctx) {
 		return
 	}
+	if gone, err := s.isGone(ctx); err == nil && gone { // before it served, or before it was found again
+		s.open = true
+		s.lookOut(c)
+		c.app.Stop()
+		return
+	}
 	if s.open = s.tryGate(ctx, s.tried); s.open {
-		clock.Stop()
+		c.app.Stop()
 	} else {
-		clock.Reset(retryInterval)
+		c.app.Reset(retryInterval)
 	}
 	s.tried = true
 }

@@ -29,21 +29,6 @@ func (c *Consul) Snapshot(ctx context.Context) error {
 // LoseData removes the data of an agent that is stopped.
 func (c *Consul) LoseData() error { return os.RemoveAll(c.data) }
 
-// Streams is the number of Envoys that the agent sends configuration to, as it
-// was up to ten seconds ago.
-func (c *Consul) Streams() (int, error) {
-	metrics, err := c.Client.Agent().Metrics()
-	if err != nil {
-		return 0, err
-	}
-	for _, gauge := range metrics.Gauges {
-		if gauge.Name == "consul.xds.server.streams" {
-			return int(gauge.Value), nil
-		}
-	}
-	return 0, nil
-}
-
 // Healthy are the registered sidecars of which all checks are passing, by their
 // IDs.
 func (c *Consul) Healthy(ctx context.Context) (map[string]bool, error) {

@@ -1,0 +1,47 @@
+package consul
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// MendAlias makes an alias check passing again that is critical although the
+// service that it stands for is well, and tells whether it was so: an agent that
+// starts takes alias checks for critical, and some miss that they are not until a
+// minute has passed (Consul 1.22 begins to run them before it knows of them).
+// Nothing changes for a service that is not well.
+func (c *Client) MendAlias(ctx context.Context, serviceID string, alias *api.AgentServiceCheck) (bool, error) {
+	var status string
+	err := c.ask(ctx, func(q *api.QueryOptions) error {
+		checks, err := c.client.Agent().ChecksWithFilterOpts(fmt.Sprintf("CheckID == %q", alias.CheckID), q)
+		if err == nil && checks[alias.CheckID] != nil && checks[alias.CheckID].Status == api.HealthCritical {
+			status, _, err = c.client.Agent().AgentHealthServiceByIDOpts(alias.AliasService, q)
+		}
+		return err
+	})
+	if err == nil && status == api.HealthPassing {
+		err = c.ask(ctx, func(q *api.QueryOptions) error { return c.replaceCheck(serviceID, alias, q) })
+	}
+	if err != nil {
+		return false, c.unreachable("look after the check "+alias.CheckID, err)
+	}
+	return status == api.HealthPassing, nil
+}
+
+// replaceCheck registers a check as passing. Consul keeps the status of one that
+// it knows, so it is removed before.
+func (c *Client) replaceCheck(serviceID string, check *api.AgentServiceCheck, q *api.QueryOptions) error {
+	if err := c.client.Agent().CheckDeregisterOpts(check.CheckID, q); err != nil {
+		return err
+	}
+	passing := *check
+	passing.CheckID, passing.Status = "", api.HealthPassing // Consul refuses a second ID
+	return c.client.Agent().CheckRegisterOpts(&api.AgentCheckRegistration{
+		ID:                check.CheckID,
+		Name:              check.Name,
+		ServiceID:         serviceID,
+		AgentServiceCheck: passing,
+	}, q)
+}
