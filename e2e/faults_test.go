@@ -292,6 +292,7 @@ var faults = []fault{
 		must.MapLen(t, 1, s.generations(t, server))
 	}},
 	{name: "SIGKILL of a server's Envoy", within: 300 * time.Millisecond, do: func(t *testing.T, s *shop) {
+		<-time.After(time.Second) // so that it has its share of the connections
 		server, since := s.server(t), time.Now()
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGKILL"))
 		s.awaitEvent(t, server, since, "Serving")
@@ -310,6 +311,7 @@ func (s *shop) suffer(t *testing.T, faults []fault) {
 func (s *shop) sufferOne(t *testing.T, f fault, row string) {
 	t.Helper()
 	underLoad(t, s.upstream, row, f.within, func() { f.do(t, s) })
+	s.sidecars(t) // all of them are healthy again
 }
 
 // Nothing that is done to the mesh is noticed by those who use it.
