@@ -60,7 +60,7 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
 	last := len(found) - 1
-	if last > 0 && notReady(s.admin.progress(ctx), found[last].epoch, "") != "" {
+	if last > 0 && !s.admin.progress(ctx).tookOver(found[last].epoch) {
 		begun, last = &found[last], last-1
 	}
 	now := generations{current: found[last], leaving: found[:last]}

@@ -11,7 +11,9 @@ import (
 
 // awaitReady returns when a generation is of use to the app, or says what is
 // missing. Its bootstrap may be nil: then Envoy's own reason is not asked for.
-func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File, agent consul.AgentInfo) error {
+// One that has taken over from another is of use, whatever is missing: there is
+// no way back. What that is is remarked.
+func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File, agent consul.AgentInfo) (remark string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
@@ -28,19 +30,22 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 			missing = notReady(p, g.epoch, agent.XDS.String())
 		}
 		if missing == "" {
-			return nil
+			return "", nil
+		}
+		if g.epoch > 0 && p.tookOver(g.epoch) {
+			return "; " + missing, nil
 		}
 		if s.parent != nil && time.Now().After(nextParentCheck) {
 			nextParentCheck = time.Now().Add(parentCheck)
 			if svc, err := s.consul.Service(ctx, s.parent.ID); err == nil && svc == nil {
-				return fmt.Errorf("gave up before Envoy was ready: the service %q was withdrawn from Consul; %s", s.spec.Service, missing)
+				return "", fmt.Errorf("gave up before Envoy was ready: the service %q was withdrawn from Consul; %s", s.spec.Service, missing)
 			}
 		}
 		select {
 		case <-g.proc.Done():
-			return s.diedEarly(ctx, g, config)
+			return "", s.diedEarly(ctx, g, config)
 		case <-ctx.Done():
-			return fmt.Errorf("Envoy is not ready after %s: %s%s", s.spec.ReadyTimeout, missing, s.waitsFor(ctx))
+			return "", fmt.Errorf("Envoy is not ready after %s: %s%s", s.spec.ReadyTimeout, missing, s.waitsFor(ctx))
 		case <-tick.C:
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"nomad-driver-connect/process"
@@ -104,9 +105,23 @@ func (g generation) outdated(content []byte, path string) (why string, err error
 	return "", nil
 }
 
-// bootstrap is what the generation was started with.
-func (g generation) bootstrap() ([]byte, error) {
-	content, err := os.ReadFile(g.procPath("fd/" + strconv.Itoa(bootstrapFD)))
+// maxBootstrap is far more than any bootstrap has.
+const maxBootstrap = 16 << 20
+
+// bootstrap is what the generation was started with. Envoy could have put
+// something else in its place: a FIFO that nobody writes to, or a file without end.
+func (g generation) bootstrap() (content []byte, err error) {
+	f, err := os.OpenFile(g.procPath("fd/"+strconv.Itoa(bootstrapFD)), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		defer func() { err = errors.Join(err, f.Close()) }()
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil && (!info.Mode().IsRegular() || info.Size() > maxBootstrap) {
+			err = fmt.Errorf("it is no such file any more (mode %s, %d bytes)", info.Mode(), info.Size())
+		}
+	}
+	if err == nil {
+		content, err = io.ReadAll(io.LimitReader(f, maxBootstrap))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the bootstrap that Envoy runs with: %w", err)
 	}

@@ -51,6 +51,7 @@ func (s *supervisor) hotRestart(ctx context.Context, why string) {
 		s.emit(fmt.Sprintf("A hot restart is to follow (%s) when generation %d has left", why, leaving[0].epoch))
 	}
 	if r.cancel != nil || s.away || len(s.running.Load().leaving) > 0 {
+		r.due.Reset(jitter(r.interval))
 		return
 	}
 	why, r.asked = r.asked, ""
@@ -77,7 +78,7 @@ func (s *supervisor) hotRestarted(ctx context.Context, result renewal) {
 		s.log.Debug("could not see whether a hot restart is needed", "proxy", s.proxyID(), "error", result.err)
 	default:
 		r.interval = min(2*r.interval, renewIntervalMax)
-		s.emit(fmt.Sprintf("Hot restart failed (%s), generation %d serves on: %v", result.why, s.current().epoch, result.err))
+		s.emit(result.failure(s.current().epoch))
 	}
 	r.due.Reset(jitter(r.interval))
 	if r.asked != "" {
@@ -87,12 +88,19 @@ func (s *supervisor) hotRestarted(ctx context.Context, result renewal) {
 
 // abandon breaks a hot restart off; one that is through all the same counts.
 func (s *supervisor) abandon(ctx context.Context) {
-	if s.restarts.cancel == nil {
+	r := &s.restarts
+	if r.cancel == nil {
 		return
 	}
-	s.restarts.cancel()
-	s.restarts.asked = ""
-	s.hotRestarted(ctx, <-s.restarts.finished)
+	r.cancel()
+	r.cancel = nil
+	result := <-r.finished
+	if result.next != nil {
+		s.adopt(ctx, result)
+	}
+	if result.fatal {
+		s.emit(result.failure(s.current().epoch))
+	}
 }
 
 // adopt makes the next generation the current one.
@@ -102,8 +110,8 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 	s.running.Store(&generations{current: next, leaving: append(slices.Clone(before.leaving), old)})
 	s.follow(old)
 	s.publish(s.Status().Phase, s.Status().Exit)
-	s.emit(fmt.Sprintf("Hot restart %d (%s): Envoy %s serves after %d ms (pid %d); generation %d leaves within %s",
-		next.epoch, result.why, next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout))
+	s.emit(fmt.Sprintf("Hot restart %d (%s): Envoy %s serves after %d ms (pid %d); generation %d leaves within %s%s",
+		next.epoch, result.why, next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout, result.remark))
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	if s.away {

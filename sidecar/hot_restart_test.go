@@ -114,6 +114,30 @@ func TestHotRestart_fails(t *testing.T) {
 	}
 }
 
+// A generation that has taken over stays, whatever it lacks.
+func TestHotRestart_remark(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	s := b.startServing()
+	b.renewWith(picky)
+	b.restarted(s)
+	must.True(t, b.sawEvent("; Envoy refused a listener that Consul sent: cannot bind '127.0.0.1:9191'")())
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
+// One that ends just after it has taken over leaves nobody who listens.
+func TestHotRestart_usurped(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	s := b.startServing()
+	b.renewWith(usurper)
+	must.NoError(t, s.Signal(syscall.SIGHUP))
+	<-s.Done()
+	must.True(t, b.sawEvent("Hot restart failed (SIGHUP) when it had taken the listeners over, so Envoy is started anew: Envoy exited with status 3")())
+	must.Eq(t, "critical", b.consul.ready())
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
 // What a sidecar runs with is compared with what it would be started with now.
 func TestHotRestart_reason(t *testing.T) {
 	b := newBench(t, wellBehaved)

@@ -36,6 +36,7 @@ const (
 	dying       = "dying"    // exits with status 3 before it is ready, and refuses its bootstrap
 	mortal      = "mortal"   // exits with status 3 before it is ready, but finds its bootstrap good
 	lateMortal  = "late"     // the same, when the one before has closed its admin API
+	usurper     = "usurper"  // the same, when it has taken the listeners over
 	alone       = "alone"    // never reaches Consul
 	picky       = "picky"    // refuses the listeners that Consul sends
 	stubborn    = "stubborn" // ignores SIGTERM
@@ -89,12 +90,16 @@ func fakeEnvoy(temper string, args []string) int {
 		<-time.After(100 * time.Millisecond)
 		return 3
 	}
-	if temper != alone {
+	if temper != alone { // it takes over
 		serving := os.WriteFile("serving-"+flagOf(args, "--restart-epoch"), nil, 0o600)
 		if err := errors.Join(flagFake(args, 0), serving); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+	}
+	if temper == usurper {
+		<-time.After(100 * time.Millisecond)
+		return 3
 	}
 	select {
 	case <-terminated:
@@ -153,12 +158,12 @@ func serveFake(temper string, args []string) (succeeded chan struct{}, err error
 		return nil, err
 	}
 	admin.(*net.UnixListener).SetUnlinkOnClose(false) // it is the successor's by then
+	public := net.Listener(nil)
 	if address := os.Getenv(listenerVariable); address != "" {
 		config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 		}}
-		public, err := config.Listen(context.Background(), "tcp", address)
-		if err != nil {
+		if public, err = config.Listen(context.Background(), "tcp", address); err != nil {
 			return nil, err
 		}
 		go acceptFake(temper, public)
@@ -173,6 +178,9 @@ func serveFake(temper string, args []string) (succeeded chan struct{}, err error
 		awaitFile(fmt.Sprintf("begun-%d", epoch+1))
 		_ = admin.Close()
 		awaitFile(fmt.Sprintf("serving-%d", epoch+1))
+		if public != nil {
+			_ = public.Close()
+		}
 		seconds, _ := strconv.Atoi(flagOf(args, "--parent-shutdown-time-s"))
 		<-time.After(time.Duration(seconds) * time.Second)
 	}()
@@ -228,10 +236,10 @@ func fakeValidate(temper string) int {
 
 func fakeAdmin(temper string, epoch int) http.Handler {
 	mux := http.NewServeMux()
-	state, connected, lds, refused := "LIVE", 1, 1, 0
+	state, connected, lds, refused, workers := "LIVE", 1, 1, 0, 1
 	switch temper {
-	case alone, lateMortal:
-		state, connected, lds = "PRE_INITIALIZING", 0, 0
+	case alone, lateMortal, usurper:
+		state, connected, lds, workers = "PRE_INITIALIZING", 0, 0, 0
 	case picky:
 		lds, refused = 0, 1
 	}
@@ -245,8 +253,8 @@ func fakeAdmin(temper string, epoch int) http.Handler {
 	})
 	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, "server.hot_restart_epoch: %d\ncontrol_plane.connected_state: %d\ncluster_manager.cds.update_success: %d\n"+
-			"listener_manager.lds.update_success: %d\nlistener_manager.lds.update_rejected: %d\nlistener_manager.workers_started: 1\n",
-			epoch, connected, connected, lds, refused)
+			"listener_manager.lds.update_success: %d\nlistener_manager.lds.update_rejected: %d\nlistener_manager.workers_started: %d\n",
+			epoch, connected, connected, lds, refused, workers)
 	})
 	mux.HandleFunc("/config_dump", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, `{"configs":[{"dynamic_listeners":[{"name":"db","error_state":{"details":"cannot bind '127.0.0.1:9191'"}}]}]}`)

@@ -34,6 +34,10 @@ func notReady(p progress, epoch int, agent string) string {
 	return ""
 }
 
+// tookOver tells that a generation has the listeners: its workers listen, and
+// the one before does not any more.
+func (p progress) tookOver(epoch int) bool { return p.epoch == epoch && p.workers }
+
 func orUnknown(s string) string {
 	if s == "" {
 		return "see the task's log for the reason"

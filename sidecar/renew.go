@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"nomad-driver-connect/consul"
 )
@@ -12,9 +13,19 @@ import (
 // renewal is what came of an attempt to put a new generation in the place of
 // the current one.
 type renewal struct {
-	why  string      // it was tried; empty when there was no reason to
-	next *generation // nil when it was not tried or failed
-	err  error
+	why    string      // it was tried; empty when there was no reason to
+	next   *generation // nil when it was not tried or failed
+	remark string      // on what is amiss with next all the same
+	err    error
+	fatal  bool // the current one had to be ended, too
+}
+
+// failure is the sentence for the user; epoch is that of the current generation.
+func (r renewal) failure(epoch int) string {
+	if r.fatal {
+		return fmt.Sprintf("Hot restart failed (%s) when it had taken the listeners over, so Envoy is started anew: %v", r.why, r.err)
+	}
+	return fmt.Sprintf("Hot restart failed (%s), generation %d serves on: %v", r.why, epoch, r.err)
 }
 
 // renew starts a generation that takes the sockets over from the current one,
@@ -40,8 +51,9 @@ func (s *Sidecar) renew(ctx context.Context, why string, ready bool) renewal {
 	if err != nil || why == "" {
 		return renewal{why: why, err: err}
 	}
-	next, err := s.succeed(ctx, spec, agent, r)
-	return renewal{why: why, next: next, err: err}
+	result := s.succeed(ctx, spec, agent, r)
+	result.why = why
+	return result
 }
 
 // reason says why the current generation should go; empty when it need not.
@@ -70,26 +82,26 @@ func (s *Sidecar) takeToken(ctx context.Context, token string, ready bool) error
 
 // succeed validates, then starts the next generation and waits until it has
 // taken over.
-func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo, r rendered) (*generation, error) {
+func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo, r rendered) renewal {
 	var err error
 	if spec.Envoy.Version == "" {
 		if spec.Envoy.Version, err = EnvoyVersion(ctx, spec.Envoy.Path, spec.Run.User); err != nil {
-			return nil, err
+			return renewal{err: err}
 		}
 	}
 	config, err := secretFile("bootstrap.json", r.content, spec.Run.User)
 	if err != nil {
-		return nil, err
+		return renewal{err: err}
 	}
 	defer func() { _ = config.Close() }()
 	if err := validateBootstrap(ctx, spec, config); err != nil {
-		return nil, err
+		return renewal{err: err}
 	}
 	next, err := s.launch(spec, config, s.current().epoch+1)
 	if err != nil {
-		return nil, err
+		return renewal{err: err}
 	}
-	return s.settle(ctx, next, func() error { return s.awaitReady(ctx, next, config, agent) })
+	return s.settle(ctx, next, config, agent)
 }
 
 // resume waits for a generation that an earlier life of this program started.
@@ -98,18 +110,26 @@ func (s *Sidecar) resume(ctx context.Context, next generation) renewal {
 	if err != nil {
 		s.log.Warn("does not know where Envoy finds Consul", "proxy", s.proxyID(), "error", err)
 	}
-	started, err := s.settle(ctx, next, func() error { return s.awaitReady(ctx, next, nil, agent) })
-	if err == nil {
-		started.version = s.admin.version(ctx)
+	result := s.settle(ctx, next, nil, agent)
+	result.why = "begun before the plugin was restarted"
+	if result.next != nil {
+		result.next.version = s.admin.version(ctx)
 	}
-	return renewal{why: "begun before the plugin was restarted", next: started, err: err}
+	return result
 }
 
-// settle ends a generation that does not take over, and makes room for another.
-func (s *Sidecar) settle(ctx context.Context, next generation, await func() error) (*generation, error) {
-	err := await()
+// settle waits until a generation has taken over. One that does not is ended,
+// and room is made for another. One that ended just after it had taken over
+// leaves nobody who listens: then the current one goes, too, as after a crash.
+func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, agent consul.AgentInfo) renewal {
+	remark, err := s.awaitReady(ctx, next, config, agent)
 	if err == nil {
-		return &next, nil
+		return renewal{next: &next, remark: remark}
 	}
-	return nil, errors.Join(err, next.end(ctx), clearInitializing(s.spec.Run.Dir))
+	ctx = context.WithoutCancel(ctx) // of a hot restart that is abandoned nothing is left either
+	err = errors.Join(err, next.end(ctx), clearInitializing(s.spec.Run.Dir))
+	if checkPortFree(ctx, publicListener(s.spec)) != nil {
+		return renewal{err: err}
+	}
+	return renewal{fatal: true, err: errors.Join(err, s.current().end(ctx))}
 }

@@ -182,7 +182,7 @@ func (s *Sidecar) launchFirst(ctx context.Context, config *os.File) error {
 
 func (s *Sidecar) awaitFirst(ctx context.Context, config *os.File) error {
 	first := s.current()
-	if err := s.awaitReady(ctx, first, config, s.agent); err != nil {
+	if _, err := s.awaitReady(ctx, first, config, s.agent); err != nil {
 		return err
 	}
 	took := time.Since(first.started).Milliseconds()

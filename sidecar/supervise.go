@@ -79,7 +79,9 @@ func (s *supervisor) run(ctx context.Context) {
 		case g := <-s.restarts.left:
 			s.hasLeft(ctx, g)
 		case <-clocks.pulse.C:
-			s.missed = s.checkPulse(ctx, s.missed)
+			if s.restarts.cancel == nil { // else the admin API may be that of the next generation
+				s.missed = s.checkPulse(ctx, s.missed)
+			}
 		case <-clocks.ready.C:
 			if s.open {
 				s.stayReady(ctx)
