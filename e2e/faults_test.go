@@ -310,8 +310,28 @@ func (s *shop) suffer(t *testing.T, faults []fault) {
 // sufferOne adds a row of that name to the table of faults.
 func (s *shop) sufferOne(t *testing.T, f fault, row string) {
 	t.Helper()
+	from := len(s.driverLog(t))
+	defer func() {
+		if t.Failed() {
+			t.Log("the driver meanwhile:\n" + strings.Join(s.driverLog(t)[from:], ""))
+		}
+	}()
 	underLoad(t, s.upstream, row, f.within, func() { f.do(t, s) })
 	s.sidecars(t) // all of them are healthy again
+}
+
+// driverLog is what the driver has said in Nomad's log.
+func (s *shop) driverLog(t *testing.T) []string {
+	t.Helper()
+	log, err := os.ReadFile(s.Nomad.Log)
+	must.NoError(t, err)
+	var lines []string
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "driver=connect") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // Nothing that is done to the mesh is noticed by those who use it.

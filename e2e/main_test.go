@@ -130,7 +130,7 @@ func closeShared() error {
 }
 
 // newCluster starts one; the caller closes it.
-func newCluster(t *testing.T, opts agents.Options) *agents.Cluster {
+func newCluster(t testing.TB, opts agents.Options) *agents.Cluster {
 	t.Helper()
 	var err error
 	if opts.Tools, err = filepath.Abs(*tools); err != nil {
@@ -171,7 +171,7 @@ func (r *running) close(ctx context.Context) error {
 }
 
 // eventually waits for a condition and fails the test with its last complaint.
-func eventually(t *testing.T, limit time.Duration, condition func(context.Context) error) {
+func eventually(t testing.TB, limit time.Duration, condition func(context.Context) error) {
 	t.Helper()
 	if err := agents.Within(t.Context(), limit, condition); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,12 @@ const (
 	readyInterval = readyTTL / 6
 )
 
+// warmingPort is registered in place of the listener's until peers may come. To an
+// Envoy that knows an instance at an address, its recovery is news that can wait
+// for a second, to be merged with others (update_merge_window), while one at a new
+// address is there at once. Nobody connects to either before.
+const warmingPort = 1
+
 // Keys of a registration's Meta: whose process it stands for.
 const (
 	metaPID       = "proxy-pid"
@@ -60,6 +66,11 @@ func (s Spec) proxyID(parent *ParentService) string {
 func registration(s Spec, parent *ParentService, id process.Identity, ready bool) *api.AgentServiceRegistration {
 	proxy := s.Proxy
 	proxy.DestinationServiceName = s.Service
+	proxy.Config = maps.Clone(proxy.Config)
+	if proxy.Config == nil {
+		proxy.Config = map[string]any{}
+	}
+	proxy.Config["bind_port"] = s.Listener.Number // whatever peers are told
 	tags, meta := s.Tags, map[string]string{}
 	if parent != nil {
 		// As Consul itself has it for the sidecars it registers: resolvers
@@ -87,6 +98,9 @@ func registration(s Spec, parent *ParentService, id process.Identity, ready bool
 		Checks:    api.AgentServiceChecks{},
 		Namespace: s.Consul.Namespace,
 		Partition: s.Consul.Partition,
+	}
+	if !ready {
+		reg.Port = warmingPort
 	}
 	if parent != nil {
 		proxy.DestinationServiceID = parent.ID

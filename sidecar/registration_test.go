@@ -33,17 +33,23 @@ func TestRegistration(t *testing.T) {
 		must.Eq(t, "web-sidecar-proxy", reg.Name)
 		must.Eq(t, api.ServiceKindConnectProxy, reg.Kind)
 		must.Eq(t, "10.0.0.1", reg.Address)
-		must.Eq(t, 21000, reg.Port)
+		must.Eq(t, warmingPort, reg.Port)
 		must.Eq(t, api.AgentServiceConnectProxyConfig{
 			DestinationServiceName: "web", DestinationServiceID: parentWeb.ID,
 			LocalServiceAddress: "127.0.0.1", LocalServicePort: 8080,
+			Config: map[string]any{"bind_port": 21000},
 		}, *reg.Proxy)
 		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), readyCheck(reg.ID, false)}, reg.Checks)
 		must.Eq(t, api.HealthCritical, reg.Checks[1].Status)
 		must.Eq(t, map[string]string{"nomad-job": "shop"}, reg.Meta)
 	})
 	t.Run("when it serves", func(t *testing.T) {
-		reg := registration(specWeb(), parentWeb, running, true)
+		spec := specWeb()
+		spec.Proxy.Config = map[string]any{"protocol": "http"}
+		reg := registration(spec, parentWeb, running, true)
+		must.Eq(t, 21000, reg.Port)
+		must.Eq(t, map[string]any{"protocol": "http", "bind_port": 21000}, reg.Proxy.Config)
+		must.Eq(t, map[string]any{"protocol": "http"}, spec.Proxy.Config)
 		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), readyCheck(reg.ID, true)}, reg.Checks)
 		must.Eq(t, api.HealthPassing, reg.Checks[1].Status)
 		must.Eq(t, "1h0m0s", reg.Checks[1].TTL)

@@ -14,6 +14,9 @@ func (c *Cluster) TokenFile() string { return filepath.Join(c.Dir, "consul.token
 // Envoy is where the cluster's Envoy is installed.
 func (c *Cluster) Envoy() string { return filepath.Join(c.Dir, "bin", "envoy") }
 
+// Tool is the path of a program in the directory of the tools.
+func (c *Cluster) Tool(name string) string { return filepath.Join(c.opts.Tools, name) }
+
 // install puts the driver and Envoy where an operator would: the driver into
 // plugin_dir, Envoy where every user may execute it.
 func (c *Cluster) install() error {
