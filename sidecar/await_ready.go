@@ -12,7 +12,7 @@ import (
 // awaitReady returns when a generation is of use to the app, or says what is
 // missing. Its bootstrap may be nil: then Envoy's own reason is not asked for.
 // One that has taken over from another is of use, whatever is missing: there is
-// no way back. What that is is remarked.
+// no way back. It is remarked then.
 func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File, agent consul.AgentInfo) (remark string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
 	defer cancel()

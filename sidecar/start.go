@@ -20,7 +20,7 @@ const (
 	parentWait = 5 * time.Second
 	parentPoll = 25 * time.Millisecond
 
-	readyPoll = 20 * time.Millisecond
+	readyPoll = 10 * time.Millisecond
 
 	// parentCheck is how often a start looks whether its parent is still wanted.
 	parentCheck = 500 * time.Millisecond

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	probeInterval = 50 * time.Millisecond
+	probeInterval = 20 * time.Millisecond
 	dialTimeout   = 500 * time.Millisecond
 	retryInterval = time.Second
 
