@@ -108,7 +108,7 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 	before, next := s.running.Load(), *result.next
 	old := before.current
 	s.running.Store(&generations{current: next, leaving: append(slices.Clone(before.leaving), old)})
-	s.follow(old)
+	s.follow(ctx, old)
 	s.publish(s.Status().Phase, s.Status().Exit)
 	s.emit(fmt.Sprintf("Hot restart %d (%s): Envoy %s serves after %d ms (pid %d); generation %d leaves within %s%s",
 		next.epoch, result.why, next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout, result.remark))
@@ -131,20 +131,21 @@ const leaveGrace = time.Second
 // follow waits until a generation has left. Its successor ends it when its time
 // is over; when it goes before, its place is kept for what the successor has to
 // say.
-func (s *supervisor) follow(g generation) {
-	until := time.Now().Add(s.spec.DrainTimeout + leaveGrace)
+func (s *supervisor) follow(ctx context.Context, g generation) {
 	go func() {
+		inTime, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
+		defer cancel()
 		select {
 		case <-g.proc.Done():
-		case <-s.done:
+		case <-ctx.Done():
 			return
 		}
-		if err := standIn(s.spec.Run.Dir, g.epoch, s.spec.Run.User, until); err != nil {
+		if err := standIn(inTime, s.spec.Run.Dir, g.epoch, s.spec.Run.User); err != nil {
 			s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
 		}
 		select {
 		case s.restarts.left <- g:
-		case <-s.done:
+		case <-ctx.Done():
 		}
 	}()
 }

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -232,7 +233,7 @@ func TestHotRestart_recovered(t *testing.T) {
 func TestStandIn(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan error, 1)
-	go func() { done <- standIn(dir, 4, process.User{}, time.Now().Add(10*time.Second)) }()
+	go func() { done <- standIn(t.Context(), dir, 4, process.User{}) }()
 	path := filepath.Join(dir, parentSocket(dir, 4))
 	eventually(t, func() bool {
 		conn, err := net.Dial("unixgram", path)
@@ -243,7 +244,9 @@ func TestStandIn(t *testing.T) {
 		return err == nil && conn.Close() == nil
 	})
 	must.NoError(t, <-done)
-	must.NoError(t, standIn(dir, 4, process.User{}, time.Now()), must.Sprint("nobody said anything"))
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	must.NoError(t, standIn(over, dir, 4, process.User{}), must.Sprint("nobody said anything"))
 }
 
 func TestSharedMemory(t *testing.T) {

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -22,10 +23,10 @@ func parentSocket(dir string, epoch int) string {
 	return fmt.Sprintf("%s_parent_%d", hotRestartSocket, 10*int(baseID(dir))+epoch%3)
 }
 
-// standIn hears out what the successor of a generation has to say to it, until
-// then: that it should end. An Envoy that finds nobody there aborts. It returns
-// early when that was said.
-func standIn(dir string, epoch int, user process.User, until time.Time) (err error) {
+// standIn hears out what the successor of a generation has to say to it: that it
+// should end. An Envoy that finds nobody there aborts. It returns when that was
+// said, or ctx has ended.
+func standIn(ctx context.Context, dir string, epoch int, user process.User) (err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -46,9 +47,7 @@ func standIn(dir string, epoch int, user process.User, until time.Time) (err err
 			return err
 		}
 	}
-	if err := conn.SetReadDeadline(until); err != nil {
-		return err
-	}
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
 	_, _, err = conn.ReadFromUnix(make([]byte, 4096))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil

@@ -29,9 +29,11 @@ type supervisor struct {
 // A generation may have begun to take over already.
 func (s *Sidecar) supervise(ctx context.Context, begun *generation) {
 	defer close(s.done)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	v := &supervisor{Sidecar: s, restarts: newHotRestarts()}
 	for _, old := range s.running.Load().leaving {
-		v.follow(old)
+		v.follow(ctx, old)
 	}
 	if begun != nil {
 		v.background(ctx, func(ctx context.Context) renewal { return s.resume(ctx, *begun) })
