@@ -66,11 +66,7 @@ func (s Spec) proxyID(parent *ParentService) string {
 func registration(s Spec, parent *ParentService, id process.Identity, ready bool) *api.AgentServiceRegistration {
 	proxy := s.Proxy
 	proxy.DestinationServiceName = s.Service
-	proxy.Config = maps.Clone(proxy.Config)
-	if proxy.Config == nil {
-		proxy.Config = map[string]any{}
-	}
-	proxy.Config["bind_port"] = s.Listener.Number // whatever peers are told
+	proxy.Config = withBindPort(proxy.Config, s.Listener.Number)
 	tags, meta := s.Tags, map[string]string{}
 	if parent != nil {
 		// As Consul itself has it for the sidecars it registers: resolvers
@@ -114,6 +110,13 @@ func registration(s Spec, parent *ParentService, id process.Identity, ready bool
 	}
 	reg.Checks = append(reg.Checks, readyCheck(reg.ID, ready))
 	return reg
+}
+
+// withBindPort has Envoy listen on the port, whichever peers are told.
+func withBindPort(config map[string]any, port int) map[string]any {
+	with := map[string]any{"bind_port": port}
+	maps.Copy(with, config)
+	return with
 }
 
 func aliasCheck(proxyID, parentID string) *api.AgentServiceCheck {
