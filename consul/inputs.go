@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -24,8 +25,14 @@ func (c *Client) Inputs(ctx context.Context, proxyID string, in bootstrap.Inputs
 		return err
 	})
 	group.Go(func() (err error) {
-		in.AccessLogs, err = c.AccessLogs(ctx)
-		return err
+		in.AccessLogs, err = c.accessLogs(ctx)
+		if isStatus(err, http.StatusNotFound) || isStatus(err, http.StatusForbidden) {
+			return nil // the entry is absent, or not ours to read
+		}
+		if err != nil {
+			err = c.unreachable("read proxy-defaults", err)
+		}
+		return err // else what runs with access logs would be taken for outdated while Consul has no leader
 	})
 	err := group.Wait()
 	return in, err
@@ -34,17 +41,25 @@ func (c *Client) Inputs(ctx context.Context, proxyID string, in bootstrap.Inputs
 // AccessLogs gives those of proxy-defaults. Like the CLI it takes every answer
 // but a success for "none": the entry may be absent or not ours to read.
 func (c *Client) AccessLogs(ctx context.Context) (*api.AccessLogsConfig, error) {
-	var entry api.ConfigEntry
-	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		entry, _, err = c.client.ConfigEntries().Get(api.ProxyDefaults, api.ProxyConfigGlobal, q)
-		return err
-	})
+	logs, err := c.accessLogs(ctx)
 	var status api.StatusError
 	if errors.As(err, &status) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, c.unreachable("read proxy-defaults", err)
+	}
+	return logs, nil
+}
+
+func (c *Client) accessLogs(ctx context.Context) (*api.AccessLogsConfig, error) {
+	var entry api.ConfigEntry
+	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
+		entry, _, err = c.client.ConfigEntries().Get(api.ProxyDefaults, api.ProxyConfigGlobal, q)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	if defaults, ok := entry.(*api.ProxyConfigEntry); ok {
 		return defaults.AccessLogs, nil

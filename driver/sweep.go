@@ -41,6 +41,9 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 		if places[at] || !at.valid() {
 			continue
 		}
+		if _, now := p.tasks.known(); now[at] {
+			continue // it has just begun
+		}
 		dir := filepath.Join(client.allocDir, at.allocID, at.task, "secrets", runDirName)
 		if err := sidecar.Clear(ctx, dir, process.User{Switch: p.root}); err != nil {
 			errs = append(errs, fmt.Errorf("clear %s: %w", dir, err))
@@ -57,6 +60,6 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 
 // valid refuses what would lead to another directory: others can write to Consul.
 func (at place) valid() bool {
-	return filepath.IsLocal(at.allocID) && filepath.IsLocal(at.task) &&
+	return at.allocID != "." && at.task != "." && filepath.IsLocal(at.allocID) && filepath.IsLocal(at.task) &&
 		filepath.Base(at.allocID) == at.allocID && filepath.Base(at.task) == at.task
 }

@@ -25,6 +25,9 @@ func WorkingIn(dir string, user User) ([]Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil { // as the kernel has it
+		dir = filepath.Join(parent, filepath.Base(dir))
+	}
 	var found []Identity
 	for _, link := range links {
 		cwd, err := os.Readlink(link)

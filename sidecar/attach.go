@@ -64,22 +64,28 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 		begun, last = &found[last], last-1
 	}
 	now := generations{current: found[last], leaving: found[:last]}
-	if now.current.version = state.EnvoyVersion; now.current.epoch > 0 {
+	if now.current.version = state.EnvoyVersion; now.current.epoch > 0 && begun == nil {
 		now.current.version = s.admin.version(ctx)
 	}
 	s.running.Store(&now)
-	return begun, s.recallToken(now.current)
+	s.recallToken(now.current)
+	if len(found) == 1 && now.current.epoch > 0 && !s.listened(ctx) {
+		// The one before died when this one had not taken over yet: it never will.
+		return nil, now.current.end(ctx)
+	}
+	return begun, nil
 }
 
 // recallToken takes the token from Envoy's bootstrap when it is found nowhere
 // else any more: Nomad gave it in the environment, which is not kept.
-func (s *Sidecar) recallToken(g generation) error {
+func (s *Sidecar) recallToken(g generation) {
 	if s.consul.Token() != "" {
-		return nil
+		return
 	}
 	content, err := g.bootstrap()
-	if err == nil {
-		s.consul.SetToken(bootstrap.Token(content))
+	if err != nil {
+		s.log.Warn("found a sidecar again without its ACL token", "proxy", s.proxyID(), "error", err)
+		return
 	}
-	return err
+	s.consul.SetToken(bootstrap.Token(content))
 }

@@ -37,13 +37,13 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	// HTTP connections are told to close with their next answer.
-	s.tellEnvoy(ctx, "/healthcheck/fail")
+	_ = s.tellEnvoy(ctx, "/healthcheck/fail")
 	open := s.inbound()
 	s.emit(fmt.Sprintf("Draining: %d connections from peers", open))
 	if justWithdrawn && !s.pause(ctx, settle) {
 		return
 	}
-	s.tellEnvoy(ctx, "/drain_listeners?inboundonly")
+	_ = s.tellEnvoy(ctx, "/drain_listeners?inboundonly")
 	for {
 		if open = s.inbound(); open == 0 {
 			s.emit(fmt.Sprintf("Drained in %d ms", time.Since(started).Milliseconds()))
@@ -54,7 +54,7 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 		}
 	}
 	if ctx.Err() != nil {
-		s.emit(fmt.Sprintf("Not drained: %d connections from peers are still open after %d ms, and kill_timeout leaves no more time", open, time.Since(started).Milliseconds()))
+		s.emit(fmt.Sprintf("Not drained: %d connections from peers are still open after %d ms, and the time is over (kill_timeout, drain.timeout)", open, time.Since(started).Milliseconds()))
 	}
 }
 
@@ -72,10 +72,12 @@ func (s *Sidecar) inbound() int {
 	return 0
 }
 
-func (s *Sidecar) tellEnvoy(ctx context.Context, path string) {
-	if err := s.admin.post(ctx, path); err != nil {
-		s.log.Warn("could not tell Envoy to drain", "proxy", s.proxyID(), "request", path, "error", err)
+func (s *Sidecar) tellEnvoy(ctx context.Context, path string) error {
+	err := s.admin.post(ctx, path)
+	if err != nil {
+		s.log.Warn("could not tell Envoy what becomes of its connections", "proxy", s.proxyID(), "request", path, "error", err)
 	}
+	return err
 }
 
 // pause waits; false means that Envoy is gone or the time is over.

@@ -50,6 +50,9 @@ func (a admin) post(ctx context.Context, path string) error {
 	return err
 }
 
+// maxAnswer is more than any answer of Envoy has.
+const maxAnswer = 64 << 20
+
 func (a admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
 	if err != nil {
@@ -60,7 +63,7 @@ func (a admin) ask(ctx context.Context, method, path string) ([]byte, int, error
 		return nil, 0, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return body, resp.StatusCode, err
 }
 

@@ -115,7 +115,7 @@ func (g generation) bootstrap() (content []byte, err error) {
 	if err == nil {
 		defer func() { err = errors.Join(err, f.Close()) }()
 		var info os.FileInfo
-		if info, err = f.Stat(); err == nil && (!info.Mode().IsRegular() || info.Size() > maxBootstrap) {
+		if info, err = f.Stat(); err == nil && !isBootstrap(info) {
 			err = fmt.Errorf("it is no such file any more (mode %s, %d bytes)", info.Mode(), info.Size())
 		}
 	}
@@ -126,6 +126,13 @@ func (g generation) bootstrap() (content []byte, err error) {
 		return nil, fmt.Errorf("read the bootstrap that Envoy runs with: %w", err)
 	}
 	return content, nil
+}
+
+// isBootstrap knows a file that lies nowhere, as secretFile makes it: nothing
+// else is read on the word of Envoy.
+func isBootstrap(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0 && info.Mode().IsRegular() && info.Size() <= maxBootstrap
 }
 
 // binaryReplaced does not know of a script that starts Envoy.

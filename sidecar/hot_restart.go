@@ -47,15 +47,27 @@ func (s *supervisor) hotRestart(ctx context.Context, why string) {
 	if why != "" {
 		r.asked = why
 	}
-	if leaving := s.running.Load().leaving; why != "" && len(leaving) > 0 {
-		s.emit(fmt.Sprintf("A hot restart is to follow (%s) when generation %d has left", why, leaving[0].epoch))
-	}
-	if r.cancel != nil || s.away || len(s.running.Load().leaving) > 0 {
+	leaving := s.running.Load().leaving
+	if r.cancel != nil || s.away || len(leaving) > 0 {
+		if why != "" {
+			s.emit(fmt.Sprintf("A hot restart is to follow (%s) %s", why, s.obstacle(leaving)))
+		}
 		r.due.Reset(jitter(r.interval))
 		return
 	}
 	why, r.asked = r.asked, ""
-	s.background(ctx, func(ctx context.Context) renewal { return s.renew(ctx, why, s.open) })
+	s.background(ctx, func(ctx context.Context) renewal { return s.renew(ctx, why) })
+}
+
+// obstacle says what a hot restart waits for.
+func (s *supervisor) obstacle(leaving []generation) string {
+	switch {
+	case len(leaving) > 0:
+		return fmt.Sprintf("when generation %d has left", leaving[0].epoch)
+	case s.away:
+		return "when Consul has the sidecar again"
+	}
+	return "after the one under way"
 }
 
 func (s *supervisor) background(ctx context.Context, renew func(context.Context) renewal) {
@@ -110,13 +122,14 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 	s.running.Store(&generations{current: next, leaving: append(slices.Clone(before.leaving), old)})
 	s.follow(ctx, old)
 	s.publish(s.Status().Phase, s.Status().Exit)
+	s.missed = 0 // those were the old one's
 	s.emit(fmt.Sprintf("Hot restart %d (%s): Envoy %s serves after %d ms (pid %d); generation %d leaves within %s%s",
 		next.epoch, result.why, next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout, result.remark))
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	if s.away {
 		if s.Status().Phase == Draining { // which only the old one was told
-			s.tellEnvoy(ctx, "/healthcheck/fail")
+			_ = s.tellEnvoy(ctx, "/healthcheck/fail")
 		}
 		return
 	}
@@ -126,11 +139,11 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 }
 
 // leaveGrace is what Envoy's timers may be late.
-const leaveGrace = time.Second
+const leaveGrace = 2 * time.Second
 
 // follow waits until a generation has left. Its successor ends it when its time
 // is over; when it goes before, its place is kept for what the successor has to
-// say.
+// say. One that stays is ended.
 func (s *supervisor) follow(ctx context.Context, g generation) {
 	go func() {
 		inTime, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
@@ -139,6 +152,12 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 		case <-g.proc.Done():
 		case <-ctx.Done():
 			return
+		case <-inTime.Done():
+			if err := g.end(ctx); err != nil {
+				s.log.Error("could not end a generation that did not leave", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
+			}
+			inTime, cancel = context.WithTimeout(ctx, leaveGrace)
+			defer cancel()
 		}
 		if err := standIn(inTime, s.spec.Run.Dir, g.epoch, s.spec.Run.User); err != nil {
 			s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)

@@ -39,8 +39,6 @@ func (b *bench) restarted(s *Sidecar) {
 // renewWith lets the next generations have a fake Envoy of another temper.
 func (b *bench) renewWith(temper string) {
 	path := envoyNamed(b.t, temper)
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.renewed = func(spec Spec) (Spec, error) {
 		spec.Envoy.Path = path
 		return spec, nil
@@ -100,14 +98,18 @@ func TestHotRestart_fails(t *testing.T) {
 			s := b.startServing()
 			first := s.Status().Process
 			good := b.renewed
+			b.mu.Lock()
 			tc.spoil(b)
+			b.mu.Unlock()
 			must.NoError(t, s.Signal(syscall.SIGHUP))
 			eventually(t, b.sawEvent("Hot restart failed (SIGHUP), generation 0 serves on: "))
 			must.True(t, b.sawEvent(tc.reason)())
 			must.Eq(t, first, s.Status().Process)
 			must.Eq(t, "passing", b.consul.ready())
 
+			b.mu.Lock()
 			b.renewed = good
+			b.mu.Unlock()
 			b.restarted(s)
 			must.NoError(t, s.Destroy(t.Context()))
 			b.clean()
@@ -119,7 +121,9 @@ func TestHotRestart_fails(t *testing.T) {
 func TestHotRestart_remark(t *testing.T) {
 	b := newBench(t, wellBehaved)
 	s := b.startServing()
+	b.mu.Lock()
 	b.renewWith(picky)
+	b.mu.Unlock()
 	b.restarted(s)
 	must.True(t, b.sawEvent("; Envoy refused a listener that Consul sent: cannot bind '127.0.0.1:9191'")())
 	must.NoError(t, s.Destroy(t.Context()))
@@ -130,7 +134,9 @@ func TestHotRestart_remark(t *testing.T) {
 func TestHotRestart_usurped(t *testing.T) {
 	b := newBench(t, wellBehaved)
 	s := b.startServing()
+	b.mu.Lock()
 	b.renewWith(usurper)
+	b.mu.Unlock()
 	must.NoError(t, s.Signal(syscall.SIGHUP))
 	<-s.Done()
 	must.True(t, b.sawEvent("Hot restart failed (SIGHUP) when it had taken the listeners over, so Envoy is started anew: Envoy exited with status 3")())
@@ -139,14 +145,32 @@ func TestHotRestart_usurped(t *testing.T) {
 	b.clean()
 }
 
+// A generation that hangs while it leaves is ended, so that others can follow.
+func TestHotRestart_hungLeaver(t *testing.T) {
+	b := newBench(t, wellBehaved)
+	s := b.startServing()
+	first := s.Status().Process
+	b.restarted(s)
+	must.NoError(t, syscall.Kill(first.PID, syscall.SIGSTOP))
+	eventually(t, b.sawEvent("Generation 0 has left: it was killed by signal 9 (SIGKILL)"))
+	b.restarted(s)
+	must.NoError(t, s.Destroy(t.Context()))
+	b.clean()
+}
+
 // What a sidecar runs with is compared with what it would be started with now.
 func TestHotRestart_reason(t *testing.T) {
 	b := newBench(t, wellBehaved)
 	s := b.startServing()
-	must.Eq(t, renewal{}, s.renew(t.Context(), "", true), must.Sprint("nothing has changed"))
+	must.Eq(t, renewal{}, s.renew(t.Context(), ""), must.Sprint("nothing has changed"))
 
 	b.consul.setCentral(map[string]any{"envoy_stats_flush_interval": "7s"})
-	result := s.renew(t.Context(), "", true)
+	b.consul.fail("GET /v1/config/") // as when Consul has no leader
+	result := s.renew(t.Context(), "")
+	must.ErrorContains(t, result.err, "read proxy-defaults")
+	must.Eq(t, "", result.why)
+	b.consul.fail("")
+	result = s.renew(t.Context(), "")
 	must.NoError(t, result.err)
 	must.Eq(t, "its bootstrap has changed", result.why)
 	must.NoError(t, result.next.end(t.Context()))
@@ -181,7 +205,9 @@ func TestHotRestart_token(t *testing.T) {
 func TestHotRestart_crash(t *testing.T) {
 	b := newBench(t, wellBehaved)
 	s := b.startServing()
+	b.mu.Lock()
 	b.renewWith(alone)
+	b.mu.Unlock()
 	must.NoError(t, s.Signal(syscall.SIGHUP))
 	eventually(t, func() bool { return len(must2(findGenerations(b.spec.Run))) == 2 })
 	must.NoError(t, s.Signal(syscall.SIGKILL))
@@ -189,6 +215,19 @@ func TestHotRestart_crash(t *testing.T) {
 	must.Eq(t, syscall.SIGKILL, s.Status().Exit.Signal)
 	must.NoError(t, s.Destroy(t.Context()))
 	b.clean()
+}
+
+// launchNext starts another generation, as a plugin does that is killed then.
+func (b *bench) launchNext(s *Sidecar, temper string) {
+	b.t.Helper()
+	config, err := secretFile("bootstrap.json", []byte("{}"), process.User{})
+	must.NoError(b.t, err)
+	defer func() { _ = config.Close() }()
+	spec := b.spec
+	spec.Envoy.Path = envoyNamed(b.t, temper)
+	_, err = s.launch(spec, config, 1)
+	must.NoError(b.t, err)
+	eventually(b.t, func() bool { return len(must2(findGenerations(b.spec.Run))) == 2 })
 }
 
 // All generations are found again, whatever they were about.
@@ -206,18 +245,25 @@ func TestHotRestart_recovered(t *testing.T) {
 		must.NoError(t, again.Destroy(t.Context()))
 		b.clean()
 	})
+	t.Run("when the old one died before the new one was ready", func(t *testing.T) {
+		b := newBench(t, wellBehaved)
+		s := b.startServing()
+		b.launchNext(s, alone)
+		state := s.State()
+		must.NoError(t, s.Signal(syscall.SIGKILL))
+		<-s.current().proc.Done()
+		again, err := Attach(t.Context(), b.spec, state, b.host())
+		must.NoError(t, err)
+		<-again.Done()
+		must.Eq(t, Exited, again.Status().Phase)
+		must.NoError(t, again.Destroy(t.Context()))
+		b.clean()
+	})
 	t.Run("before the new one was ready", func(t *testing.T) {
 		b := newBench(t, wellBehaved)
 		b.spec.ReadyTimeout = time.Second
 		s := b.startServing()
-		config, err := secretFile("bootstrap.json", []byte("{}"), process.User{})
-		must.NoError(t, err)
-		defer func() { _ = config.Close() }()
-		late := b.spec
-		late.Envoy.Path = envoyNamed(t, alone)
-		_, err = s.launch(late, config, 1)
-		must.NoError(t, err)
-		eventually(t, func() bool { return len(must2(findGenerations(b.spec.Run))) == 2 })
+		b.launchNext(s, alone)
 
 		again, err := Attach(t.Context(), b.spec, s.State(), b.host())
 		must.NoError(t, err)
@@ -233,7 +279,8 @@ func TestHotRestart_recovered(t *testing.T) {
 func TestStandIn(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan error, 1)
-	go func() { done <- standIn(t.Context(), dir, 4, process.User{}) }()
+	ctx, end := context.WithCancel(t.Context())
+	go func() { done <- standIn(ctx, dir, 4, process.User{}) }()
 	path := filepath.Join(dir, parentSocket(dir, 4))
 	eventually(t, func() bool {
 		conn, err := net.Dial("unixgram", path)
@@ -243,6 +290,7 @@ func TestStandIn(t *testing.T) {
 		_, err = conn.Write([]byte("terminate"))
 		return err == nil && conn.Close() == nil
 	})
+	end()
 	must.NoError(t, <-done)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -159,7 +159,7 @@ func serveFake(temper string, args []string) (succeeded chan struct{}, err error
 	}
 	admin.(*net.UnixListener).SetUnlinkOnClose(false) // it is the successor's by then
 	public := net.Listener(nil)
-	if address := os.Getenv(listenerVariable); address != "" {
+	if address := os.Getenv(listenerVariable); address != "" && temper != alone && temper != lateMortal {
 		config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 		}}

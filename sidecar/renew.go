@@ -31,7 +31,7 @@ func (r renewal) failure(epoch int) string {
 // renew starts a generation that takes the sockets over from the current one,
 // when somebody asked for that or when there is a reason to. Whatever fails,
 // the current one serves on.
-func (s *Sidecar) renew(ctx context.Context, why string, ready bool) renewal {
+func (s *Sidecar) renew(ctx context.Context, why string) renewal {
 	spec, err := s.host.Renew(s.spec)
 	if err != nil {
 		return renewal{why: why, err: err}
@@ -41,7 +41,7 @@ func (s *Sidecar) renew(ctx context.Context, why string, ready bool) renewal {
 	if err != nil {
 		return renewal{why: why, err: err}
 	}
-	if err := s.takeToken(ctx, spec.Consul.Token, ready); err != nil {
+	if err := s.takeToken(ctx, spec.Consul.Token); err != nil {
 		return renewal{why: why, err: err}
 	}
 	r, err := s.render(ctx, spec, agent)
@@ -58,21 +58,28 @@ func (s *Sidecar) renew(ctx context.Context, why string, ready bool) renewal {
 
 // reason says why the current generation should go; empty when it need not.
 func (s *Sidecar) reason(ctx context.Context, spec Spec, r rendered) (string, error) {
-	if _, _, err := s.admin.get(ctx, "/ready"); closed(err) {
+	if s.adminClosed(ctx) {
 		return "its admin API is closed since a hot restart failed", nil
 	}
 	return s.current().outdated(r.content, spec.Envoy.Path)
 }
 
+func (s *Sidecar) adminClosed(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	_, _, err := s.admin.get(ctx, "/ready")
+	return closed(err)
+}
+
 // takeToken registers the sidecar with another token: Consul makes a proxy's
 // configuration with the one that it was registered with.
-func (s *Sidecar) takeToken(ctx context.Context, token string, ready bool) error {
+func (s *Sidecar) takeToken(ctx context.Context, token string) error {
 	before := s.consul.Token()
 	if token == before {
 		return nil
 	}
 	s.consul.SetToken(token)
-	if err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, ready)); err != nil {
+	if err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, s.Status().Phase == Serving)); err != nil {
 		s.consul.SetToken(before)
 		return fmt.Errorf("take the new ACL token: %w", err)
 	}
@@ -97,11 +104,17 @@ func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo
 	if err := validateBootstrap(ctx, spec, config); err != nil {
 		return renewal{err: err}
 	}
+	if s.adminClosed(ctx) { // by one that died, and may have left its word
+		if err := clearInitializing(s.spec.Run.Dir); err != nil {
+			return renewal{err: err}
+		}
+	}
+	listened := s.listened(ctx)
 	next, err := s.launch(spec, config, s.current().epoch+1)
 	if err != nil {
 		return renewal{err: err}
 	}
-	return s.settle(ctx, next, config, agent)
+	return s.settle(ctx, next, config, agent, listened)
 }
 
 // resume waits for a generation that an earlier life of this program started.
@@ -110,26 +123,49 @@ func (s *Sidecar) resume(ctx context.Context, next generation) renewal {
 	if err != nil {
 		s.log.Warn("does not know where Envoy finds Consul", "proxy", s.proxyID(), "error", err)
 	}
-	result := s.settle(ctx, next, nil, agent)
+	result := s.settle(ctx, next, nil, agent, true)
 	result.why = "begun before the plugin was restarted"
 	if result.next != nil {
-		result.next.version = s.admin.version(ctx)
+		result.next.version = s.envoyVersion(ctx)
 	}
 	return result
 }
 
 // settle waits until a generation has taken over. One that does not is ended,
 // and room is made for another. One that ended just after it had taken over
-// leaves nobody who listens: then the current one goes, too, as after a crash.
-func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, agent consul.AgentInfo) renewal {
+// leaves nobody who listens, where somebody listened before: then the current one
+// goes, too, as after a crash.
+func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, agent consul.AgentInfo, listened bool) renewal {
 	remark, err := s.awaitReady(ctx, next, config, agent)
 	if err == nil {
 		return renewal{next: &next, remark: remark}
 	}
 	ctx = context.WithoutCancel(ctx) // of a hot restart that is abandoned nothing is left either
+	if s.hasTakenOver(ctx, next) {
+		return renewal{next: &next}
+	}
 	err = errors.Join(err, next.end(ctx), clearInitializing(s.spec.Run.Dir))
-	if checkPortFree(ctx, publicListener(s.spec)) != nil {
+	if !listened || s.listened(ctx) {
 		return renewal{err: err}
 	}
 	return renewal{fatal: true, err: errors.Join(err, s.current().end(ctx))}
+}
+
+// listened tells whether somebody listens for peers.
+func (s *Sidecar) listened(ctx context.Context) bool {
+	return checkPortFree(ctx, publicListener(s.spec)) != nil
+}
+
+// hasTakenOver asks a generation for the last time.
+func (s *Sidecar) hasTakenOver(ctx context.Context, g generation) bool {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	return s.admin.progress(ctx).tookOver(g.epoch)
+}
+
+// envoyVersion is that of the Envoy that answers now.
+func (s *Sidecar) envoyVersion(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+	defer cancel()
+	return s.admin.version(ctx)
 }

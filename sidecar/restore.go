@@ -74,7 +74,7 @@ func (s *Sidecar) isGone(ctx context.Context) (bool, error) {
 
 // tellToLeave begins the reversible part of the drain.
 func (s *Sidecar) tellToLeave(ctx context.Context) {
-	s.tellEnvoy(ctx, "/healthcheck/fail")
+	_ = s.tellEnvoy(ctx, "/healthcheck/fail")
 	s.emit("Withdrawn from Consul: connections from peers are told to leave")
 	s.publish(Draining, process.Exit{})
 }
@@ -111,7 +111,11 @@ func (s *Sidecar) registerAgain(ctx context.Context, ready bool) bool {
 		s.log.Warn("could not register the sidecar again", "proxy", s.proxyID(), "error", err)
 		return false
 	}
-	s.tellEnvoy(ctx, "/healthcheck/ok")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gateTimeout)
+	defer cancel()
+	if err := s.tellEnvoy(ctx, "/healthcheck/ok"); err != nil && !closed(err) {
+		return false // else it would go on to tell connections to leave
+	}
 	s.emit("Registered again: Consul had lost the sidecar, and has its service")
 	phase := Warming
 	if ready {

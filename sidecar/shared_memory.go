@@ -83,13 +83,16 @@ const (
 // clearInitializing takes back the word of an Envoy that died while it
 // initialized: as long as it stands there, no other is let in.
 func clearInitializing(dir string) (err error) {
-	f, err := os.OpenFile(sharedMemory(dir), os.O_RDWR|unix.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(sharedMemory(dir), os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("open the memory that Envoys share for hot restarts: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	memory := make([]byte, sharedSize+1)
-	n, _ := f.Read(memory) // its length says how that went
+	n := 0
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() { // Envoy's user could have put something else there
+		n, _ = f.Read(memory) // its length says how that went
+	}
 	if n != sharedSize || binary.NativeEndian.Uint64(memory) != sharedSize ||
 		binary.NativeEndian.Uint64(memory[sharedVersionAt:]) != sharedVersion {
 		return errors.New("this Envoy lays out the memory for hot restarts in a way that is not known; restart the task for the next change")

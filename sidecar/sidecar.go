@@ -156,6 +156,9 @@ func (s *Sidecar) Signal(sig syscall.Signal) error {
 	select {
 	case <-s.done:
 		return os.ErrProcessDone
+	default:
+	}
+	select {
 	case s.hup <- struct{}{}:
 	default: // it is asked for already
 	}

@@ -24,8 +24,7 @@ func parentSocket(dir string, epoch int) string {
 }
 
 // standIn hears out what the successor of a generation has to say to it: that it
-// should end. An Envoy that finds nobody there aborts. It returns when that was
-// said, or ctx has ended.
+// should end. An Envoy that finds nobody there aborts. It returns when ctx ends.
 func standIn(ctx context.Context, dir string, epoch int, user process.User) (err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -37,18 +36,18 @@ func standIn(ctx context.Context, dir string, epoch int, user process.User) (err
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
-	if err != nil {
+	var conn *net.UnixConn
+	if err := process.AsUser(user, func() (err error) { // whom the successor runs as
+		conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+		return err
+	}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if user.Switch {
-		if err := os.Lchown(path, int(user.UID), int(user.GID)); err != nil {
-			return err
-		}
-	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
-	_, _, err = conn.ReadFromUnix(make([]byte, 4096))
+	for err == nil {
+		_, _, err = conn.ReadFromUnix(make([]byte, 4096))
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
