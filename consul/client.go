@@ -46,6 +46,7 @@ type Client struct {
 	transport *http.Transport
 	timeout   time.Duration // of one request
 	token     atomic.Pointer[string]
+	agent     atomic.Pointer[string] // the operator's token
 }
 
 // New makes a client; it does not connect.
@@ -68,7 +69,7 @@ func NewFromAPI(conf *api.Config) (*Client, error) {
 		return nil, err
 	}
 	c.SetToken(conf.Token)
-	c.cfg.AgentToken = conf.Token
+	c.SetAgentToken(conf.Token)
 	c.timeout = patience
 	return c, nil
 }
@@ -83,6 +84,7 @@ func open(cfg Config, conf *api.Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, client: client, transport: transport, timeout: RequestTimeout}
 	c.SetToken(cfg.Token)
+	c.SetAgentToken(cfg.AgentToken)
 	return c, nil
 }
 
@@ -97,6 +99,12 @@ func (c *Client) Token() string { return *c.token.Load() }
 
 // SetToken changes the ACL token of all requests to come.
 func (c *Client) SetToken(token string) { c.token.Store(&token) }
+
+// AgentToken is the operator's.
+func (c *Client) AgentToken() string { return *c.agent.Load() }
+
+// SetAgentToken changes it: operators rotate theirs, too.
+func (c *Client) SetAgentToken(token string) { c.agent.Store(&token) }
 
 // ask runs one request within the client's timeout, with its token.
 func (c *Client) ask(ctx context.Context, request func(*api.QueryOptions) error) error {

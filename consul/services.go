@@ -122,8 +122,8 @@ func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration
 func (c *Client) Deregister(ctx context.Context, id string) (found bool, err error) {
 	err = c.ask(ctx, func(q *api.QueryOptions) error {
 		err := c.client.Agent().ServiceDeregisterOpts(id, q)
-		if isStatus(err, http.StatusForbidden) && c.cfg.AgentToken != "" { // the task's token may be gone by now
-			q.Token = c.cfg.AgentToken
+		if isStatus(err, http.StatusForbidden) && c.AgentToken() != "" { // the task's token may be gone by now
+			q.Token = c.AgentToken()
 			err = c.client.Agent().ServiceDeregisterOpts(id, q)
 		}
 		return err

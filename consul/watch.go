@@ -150,7 +150,7 @@ func retryLimit(err error) time.Duration {
 func (c *Client) nodeCatalog(ctx context.Context, node string, index uint64) (nodeCatalog, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchWait+watchWait/8) // Consul adds up to a sixteenth
 	defer cancel()
-	opts := (&api.QueryOptions{Token: c.cfg.AgentToken, WaitIndex: index, WaitTime: watchWait}).WithContext(ctx)
+	opts := (&api.QueryOptions{Token: c.AgentToken(), WaitIndex: index, WaitTime: watchWait}).WithContext(ctx)
 	list, meta, err := c.client.Catalog().NodeServiceList(node, opts)
 	if err != nil {
 		return nodeCatalog{}, c.unreachable("follow the services of node "+node, err)

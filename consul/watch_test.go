@@ -145,3 +145,25 @@ func TestWatch_complainsOnce(t *testing.T) {
 	answers <- &nodeAnswer{40, "id", 5}
 	must.Eq(t, 2, len(complaints))
 }
+
+// The watch asks with the operator's token of now.
+func TestWatch_rotatedToken(t *testing.T) {
+	tokens := make(chan string, 100)
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tokens <- r.Header.Get("X-Consul-Token")
+		w.Header().Set("X-Consul-Index", "7")
+		_, _ = w.Write([]byte(`{"Node":{"Node":"node"},"Services":[]}`))
+	}))
+	defer agent.Close()
+	client, err := New(Config{Address: agent.URL, AgentToken: "old"})
+	must.NoError(t, err)
+	var watch Watch
+	go watch.Run(t.Context(), client, "node", func(error) {})
+	must.Eq(t, "old", <-tokens)
+	client.SetAgentToken("new")
+	for token := range tokens {
+		if token == "new" {
+			break
+		}
+	}
+}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"nomad-driver-connect/consul"
 )
@@ -10,10 +11,12 @@ import (
 // that the agent told which node it is.
 type nodeWatch struct {
 	consul.Watch
-	begin sync.Once
+	begin  sync.Once
+	client atomic.Pointer[consul.Client] // nil before it has begun
 }
 
-// follow begins to follow the node, when that has not begun yet.
+// follow begins to follow the node, when that has not begun yet, with the
+// operator's token of now.
 func (p *Plugin) follow(settings consul.Config, node string) {
 	if node == "" {
 		return
@@ -24,6 +27,7 @@ func (p *Plugin) follow(settings consul.Config, node string) {
 			p.log.Error("sidecars that Consul loses will not be registered again", "error", err)
 			return
 		}
+		p.watch.client.Store(client)
 		go func() {
 			defer client.Close()
 			p.watch.Run(p.ctx, client, node, func(err error) {
@@ -31,4 +35,7 @@ func (p *Plugin) follow(settings consul.Config, node string) {
 			})
 		}()
 	})
+	if client := p.watch.client.Load(); client != nil {
+		client.SetAgentToken(settings.AgentToken)
+	}
 }

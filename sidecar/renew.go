@@ -37,6 +37,7 @@ func (s *Sidecar) renew(ctx context.Context, why string) renewal {
 		return renewal{why: why, err: err}
 	}
 	spec.Consul.Token = cmp.Or(spec.Consul.Token, s.consul.Token()) // one that is found no more is kept
+	s.consul.SetAgentToken(spec.Consul.AgentToken)
 	agent, err := s.agents.Info(ctx, s.consul)
 	if err != nil {
 		return renewal{why: why, err: err}
