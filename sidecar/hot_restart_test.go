@@ -145,19 +145,6 @@ func TestHotRestart_usurped(t *testing.T) {
 	b.clean()
 }
 
-// A generation that hangs while it leaves is ended, so that others can follow.
-func TestHotRestart_hungLeaver(t *testing.T) {
-	b := newBench(t, wellBehaved)
-	s := b.startServing()
-	first := s.Status().Process
-	b.restarted(s)
-	must.NoError(t, syscall.Kill(first.PID, syscall.SIGSTOP))
-	eventually(t, b.sawEvent("Generation 0 has left: it was killed by signal 9 (SIGKILL)"))
-	b.restarted(s)
-	must.NoError(t, s.Destroy(t.Context()))
-	b.clean()
-}
-
 // What a sidecar runs with is compared with what it would be started with now.
 func TestHotRestart_reason(t *testing.T) {
 	b := newBench(t, wellBehaved)
@@ -295,30 +282,6 @@ func TestStandIn(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	must.NoError(t, standIn(over, dir, 4, process.User{}), must.Sprint("nobody said anything"))
-}
-
-// A successor that asks gets an answer: it would wait for ever.
-func TestStandIn_answers(t *testing.T) {
-	dir := t.TempDir()
-	go func() { _ = standIn(t.Context(), dir, 4, process.User{}) }()
-	child, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "hot_restart_child_5")})
-	must.NoError(t, err)
-	defer func() { _ = child.Close() }()
-	parent := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, parentSocket(dir, 4))}
-	for _, tc := range []struct{ request, answer string }{
-		{"\x0a\x02\x1a\x00", "\x12\x02\x1a\x00"},                                                          // stats
-		{"\x0a\x09\x0a\x07\x0a\x05tcp:/", "\x12\x0d\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"}, // a socket
-	} {
-		message := append(binary.BigEndian.AppendUint64(nil, uint64(len(tc.request))), tc.request...)
-		eventually(t, func() bool { _, err := child.WriteToUnix(message, parent); return err == nil })
-		must.NoError(t, child.SetReadDeadline(time.Now().Add(10*time.Second)))
-		got := make([]byte, 100)
-		n, _, err := child.ReadFromUnix(got)
-		must.NoError(t, err)
-		must.Eq(t, string(binary.BigEndian.AppendUint64(nil, uint64(len(tc.answer))))+tc.answer, string(got[:n]))
-	}
-	must.Nil(t, standInAnswer([]byte("\x00\x00\x00\x00\x00\x00\x00\x04\x0a\x02\x2a\x00")), must.Sprint("terminate"))
-	must.Nil(t, standInAnswer(nil))
 }
 
 func TestSharedMemory(t *testing.T) {
