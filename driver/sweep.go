@@ -21,7 +21,7 @@ const settled = 30 * time.Second
 // of tasks that Nomad has forgotten, as when the plugin was killed while it
 // started one. The client is that of the latest task.
 func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
-	client, places := p.tasks.known()
+	client, _ := p.tasks.known()
 	if client.nodeID == "" || time.Since(client.at) < settled {
 		return nil
 	}
@@ -38,11 +38,8 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 	var errs []error
 	for _, svc := range registered {
 		at := place{svc.Meta[metaAllocID], svc.Meta[metaTask]}
-		if places[at] || !at.valid() {
+		if _, places := p.tasks.known(); places[at] || !at.valid() { // asked now: it may have just begun
 			continue
-		}
-		if _, now := p.tasks.known(); now[at] {
-			continue // it has just begun
 		}
 		dir := filepath.Join(client.allocDir, at.allocID, at.task, "secrets", runDirName)
 		if err := sidecar.Clear(ctx, dir, process.User{Switch: p.root}); err != nil {
