@@ -183,6 +183,16 @@ var hotRestartFaults = []fault{
 		s.awaitEvent(t, server, since, "was killed by signal 9 (SIGKILL) before it was ready")
 		s.hotRestart(t)
 	}},
+	{name: "leaving generation killed", do: func(t *testing.T, s *shop) {
+		server, since := s.server(t), time.Now()
+		_, old := s.latest(t, server)
+		s.askHotRestart(t, server)
+		s.awaitEvent(t, server, since, "(SIGHUP): Envoy")
+		must.NoError(t, syscall.Kill(old, syscall.SIGKILL))
+		s.awaitEvent(t, server, since, "has left: it was killed by signal 9")
+		<-time.After(12 * time.Second) // an Envoy that does not reach its parent aborts after ten
+		s.hotRestart(t)
+	}},
 	{name: "plugin killed in a hot restart", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
 		epoch, _ := s.latest(t, server)

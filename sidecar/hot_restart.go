@@ -139,11 +139,11 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 }
 
 // leaveGrace is what Envoy's timers may be late.
-const leaveGrace = time.Second
+const leaveGrace = 2 * time.Second
 
 // follow waits until a generation has left. Its successor ends it when its time
 // is over; when it goes before, its place is kept for what the successor has to
-// say.
+// say. One that stays is ended.
 func (s *supervisor) follow(ctx context.Context, g generation) {
 	go func() {
 		inTime, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
@@ -152,6 +152,12 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 		case <-g.proc.Done():
 		case <-ctx.Done():
 			return
+		case <-inTime.Done():
+			if err := g.end(ctx); err != nil {
+				s.log.Error("could not end a generation that did not leave", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
+			}
+			inTime, cancel = context.WithTimeout(ctx, leaveGrace)
+			defer cancel()
 		}
 		if err := standIn(inTime, s.spec.Run.Dir, g.epoch, s.spec.Run.User); err != nil {
 			s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)

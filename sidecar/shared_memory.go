@@ -21,11 +21,12 @@ const sharedMemoryDir = "/dev/shm"
 
 // baseID is the number under which the Envoys of a sidecar know each other. It
 // follows from the run directory, which no two tasks share, so that a file of
-// an earlier run is found again. Envoy multiplies it by ten, in 32 bits.
+// an earlier run is found again. Envoy multiplies it by ten in an int, which must
+// not overflow: its sockets would be called otherwise.
 func baseID(dir string) uint32 {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(dir))
-	return hash.Sum32() % (math.MaxUint32 / 10)
+	return hash.Sum32() % (math.MaxInt32 / 10)
 }
 
 // sharedMemory is the path of the file that the Envoys of a run directory share.
