@@ -71,7 +71,7 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 	s.recallToken(now.current)
 	if len(found) == 1 && now.current.epoch > 0 && !s.listened(ctx) {
 		// The one before died when this one had not taken over yet: it never will.
-		return nil, now.current.end(ctx)
+		return nil, now.current.end()
 	}
 	return begun, nil
 }

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +75,7 @@ func epochOf(id process.Identity) (int, bool) {
 }
 
 // end kills what is left of a generation.
-func (g generation) end(context.Context) error {
+func (g generation) end() error {
 	err := g.proc.KillGroup()
 	if err == nil {
 		<-g.proc.Done()

@@ -153,7 +153,7 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 		case <-ctx.Done():
 			return
 		case <-inTime.Done():
-			if err := g.end(ctx); err != nil {
+			if err := g.end(); err != nil {
 				s.log.Error("could not end a generation that did not leave", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
 			}
 			inTime, cancel = context.WithTimeout(ctx, leaveGrace)

@@ -175,7 +175,7 @@ func TestHotRestart_reason(t *testing.T) {
 	result = s.renew(t.Context(), "")
 	must.NoError(t, result.err)
 	must.Eq(t, "its bootstrap has changed", result.why)
-	must.NoError(t, result.next.end(t.Context()))
+	must.NoError(t, result.next.end())
 	must.NoError(t, s.Destroy(t.Context()))
 	b.clean()
 }

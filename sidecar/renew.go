@@ -145,11 +145,11 @@ func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, 
 	if s.hasTakenOver(ctx, next) {
 		return renewal{next: &next}
 	}
-	err = errors.Join(err, next.end(ctx), clearInitializing(s.spec.Run.Dir))
+	err = errors.Join(err, next.end(), clearInitializing(s.spec.Run.Dir))
 	if !listened || s.listened(ctx) {
 		return renewal{err: err}
 	}
-	return renewal{fatal: true, err: errors.Join(err, s.current().end(ctx))}
+	return renewal{fatal: true, err: errors.Join(err, s.current().end())}
 }
 
 // listened tells whether somebody listens for peers.

@@ -29,10 +29,10 @@ func (s *Sidecar) withdraw(ctx context.Context) error {
 	return err
 }
 
-func (s *Sidecar) kill(ctx context.Context) error {
+func (s *Sidecar) kill(context.Context) error {
 	var errs []error
 	for _, g := range s.running.Load().all() {
-		errs = append(errs, g.end(ctx))
+		errs = append(errs, g.end())
 	}
 	return errors.Join(errors.Join(errs...), s.spec.Run.Cgroup.Kill())
 }
