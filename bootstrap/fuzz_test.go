@@ -80,7 +80,9 @@ func renders(t *testing.T, in Inputs) {
 	}
 	file := filepath.Join(t.TempDir(), "bootstrap.json")
 	must.NoError(t, os.WriteFile(file, text, 0o600))
-	out, err := exec.CommandContext(t.Context(), *envoy, "--mode", "validate", "-l", "error", "-c", file).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), *envoy, "--mode", "validate", "-l", "error", "-c", file)
+	cmd.Dir = filepath.Dir(file) // Envoy makes the admin API's access log
+	out, err := cmd.CombinedOutput()
 	must.NoError(t, err, must.Sprintf("Envoy refuses it: %s\n%s", out, text))
 }
 

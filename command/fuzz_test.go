@@ -70,6 +70,7 @@ func FuzzBootstrap_flags(f *testing.F) {
 		must.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		var out bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), *envoy, "--mode", "validate", "-l", "error", "-c", file)
+		cmd.Dir = filepath.Dir(file) // Envoy makes the admin API's access log
 		cmd.Stdout, cmd.Stderr = &out, &out
 		must.NoError(t, cmd.Run(), must.Sprintf("%q: Envoy refuses it: %s\n%s", args, out.String(), text))
 	})
