@@ -22,26 +22,12 @@ func (c *Client) MendAlias(ctx context.Context, serviceID string, alias *api.Age
 		return err
 	})
 	if err == nil && status == api.HealthPassing {
-		err = c.ask(ctx, func(q *api.QueryOptions) error { return c.replaceCheck(serviceID, alias, q) })
+		passing := *alias
+		passing.Status = api.HealthPassing
+		return true, c.ReplaceCheck(ctx, serviceID, &passing)
 	}
 	if err != nil {
 		return false, c.unreachable("look after the check "+alias.CheckID, err)
 	}
-	return status == api.HealthPassing, nil
-}
-
-// replaceCheck registers a check as passing. Consul keeps the status of one that
-// it knows, so it is removed before.
-func (c *Client) replaceCheck(serviceID string, check *api.AgentServiceCheck, q *api.QueryOptions) error {
-	if err := c.client.Agent().CheckDeregisterOpts(check.CheckID, q); err != nil {
-		return err
-	}
-	passing := *check
-	passing.CheckID, passing.Status = "", api.HealthPassing // Consul refuses a second ID
-	return c.client.Agent().CheckRegisterOpts(&api.AgentCheckRegistration{
-		ID:                check.CheckID,
-		Name:              check.Name,
-		ServiceID:         serviceID,
-		AgentServiceCheck: passing,
-	}, q)
+	return false, nil
 }

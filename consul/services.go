@@ -136,14 +136,3 @@ func (c *Client) Deregister(ctx context.Context, id string) (found bool, err err
 	}
 	return true, nil
 }
-
-// SetStatus changes the status of a TTL check, and says why.
-func (c *Client) SetStatus(ctx context.Context, checkID, status, note string) error {
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		return c.client.Agent().UpdateTTLOpts(checkID, note, status, q)
-	})
-	if err != nil {
-		return c.unreachable(fmt.Sprintf("set the check %s to %s", checkID, status), err)
-	}
-	return nil
-}

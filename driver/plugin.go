@@ -113,8 +113,7 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 		FSIsolation: fsisolation.None,
 		NetIsolationModes: []drivers.NetIsolationMode{
 			drivers.NetIsolationModeHost,
-			// Only to refuse it with a sentence that names the way out.
-			drivers.NetIsolationModeGroup,
+			drivers.NetIsolationModeGroup, // for Nomad's own Connect
 		},
 		MountConfigs:         drivers.MountConfigSupportNone,
 		DynamicWorkloadUsers: p.root,

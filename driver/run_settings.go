@@ -97,6 +97,10 @@ func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool
 		Dir:    runDir(task),
 		User:   u,
 		Cgroup: taskCgroup(task),
+
+		Network:  network(task),
+		AllocDir: task.TaskDir().SharedAllocDir,
+
 		Env:    envoyEnv(task),
 		Stdout: task.StdoutPath,
 		Stderr: task.StderrPath,

@@ -24,7 +24,7 @@ func (p *Plugin) StartTask(config *drivers.TaskConfig) (*drivers.TaskHandle, *dr
 	if err != nil {
 		return nil, nil, newStartError(err)
 	}
-	h, err := newHandle(config, spec, proxy.State())
+	h, err := newHandle(config, proxy.Spec(), proxy.State())
 	if err != nil {
 		return nil, nil, newStartError(fmt.Errorf("encode the task's state: %w", errors.Join(err, proxy.Destroy(p.ctx))))
 	}
@@ -43,8 +43,7 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
 		return sidecar.Spec{}, err
 	}
 	spec.Envoy.Version = p.knownVersion(spec.Envoy.Path)
-	err = p.addTokens(&spec, config)
-	return spec, err
+	return spec, errors.Join(p.addTokens(&spec, config), addBootstrap(&spec, config))
 }
 
 // renew gives a sidecar's specification as the next generation of its Envoy is
@@ -59,8 +58,7 @@ func (p *Plugin) renew(spec sidecar.Spec, task *drivers.TaskConfig) (sidecar.Spe
 		spec.Envoy.Path = path
 	}
 	spec.Envoy.Version = p.knownVersion(spec.Envoy.Path)
-	err := p.addTokens(&spec, task)
-	return spec, err
+	return spec, errors.Join(p.addTokens(&spec, task), addBootstrap(&spec, task))
 }
 
 // knownVersion is that of the Envoy at a path; empty when it must be asked.

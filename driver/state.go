@@ -17,7 +17,7 @@ const handleVersion = 2
 // only as long as its agent lives, and what runs must be found again whatever
 // the node's config says by then.
 type taskState struct {
-	Spec  sidecar.Spec // without the token
+	Spec  sidecar.Spec // without the tokens, and what else may hold one
 	State sidecar.State
 }
 
@@ -28,7 +28,7 @@ func newHandle(task *drivers.TaskConfig, spec sidecar.Spec, state sidecar.State)
 	h.Config = task.Copy()
 	maps.DeleteFunc(h.Config.Env, func(name, _ string) bool { return isTokenVariable(name) })
 	h.State = drivers.TaskStateRunning
-	spec.Consul.Token, spec.Consul.AgentToken = "", ""
+	spec.Consul.Token, spec.Consul.AgentToken, spec.Bootstrap = "", "", nil
 	spec.Run.Env = nil // it is that of h.Config
 	return h, h.SetDriverState(taskState{Spec: spec, State: state})
 }

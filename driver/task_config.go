@@ -117,9 +117,11 @@ type Gateway struct {
 	API         any `codec:"api"`
 }
 
-// Bootstrap is a proxy whose bootstrap someone else wrote.
+// Bootstrap is a proxy whose bootstrap someone else wrote: Nomad's own Connect,
+// unless a path is given. (The block itself must be there: Nomad's client refuses
+// a config without anything in it.)
 type Bootstrap struct {
-	Path string `codec:"path"`
+	Path string `codec:"path"` // relative to the task's directory
 }
 
 // taskConfigSpec is the schema of TaskConfig. Only shapes that Nomad's client

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/nomad/client/lib/cpustats"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -30,41 +31,21 @@ type node struct {
 	compute cpustats.Compute
 }
 
-// taskSpec makes the specification of a sidecar from what Nomad and the job
+// taskSpec makes the specification of a proxy from what Nomad and the job
 // author say. An *sidecar.InvalidError names the field that is wrong.
 func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (sidecar.Spec, error) {
 	if err := oneBlock(config); err != nil {
 		return sidecar.Spec{}, err
 	}
-	if task.NetworkIsolation != nil && task.NetworkIsolation.Mode == drivers.NetIsolationModeGroup {
-		return sidecar.Spec{}, sidecar.Invalidf("sidecar_service",
-			"group %q has a network namespace of its own (bridge or cni), and sidecar_service is for host networking: set network { mode = \"host\" }, or let Nomad's own Connect write the proxy's bootstrap with connect { sidecar_task { driver = \"connect\" } }",
-			task.TaskGroupName)
+	spec := sidecar.Spec{Consul: consulSettings(n.environ, n.config.Consul, config.Consul)}
+	kind := setSidecarService
+	if config.SidecarService == nil {
+		kind = setBootstrap
 	}
-	if config.Service == "" {
-		return sidecar.Spec{}, sidecar.Invalidf("service", "is missing; it names the group's service that the sidecar stands before")
-	}
-	ports := groupPorts(task)
-	s := config.SidecarService
-	listener, err := ports.get("sidecar_service.port", s.Port)
-	if err != nil {
+	if err := kind(&spec, task, config, n); err != nil {
 		return sidecar.Spec{}, err
 	}
-	proxy, err := proxySettings(s, ports, listener, task)
-	if err != nil {
-		return sidecar.Spec{}, err
-	}
-	spec := sidecar.Spec{
-		Service:  config.Service,
-		Listener: listener,
-		Tags:     s.Tags,
-		Meta:     meta(task, s.Meta, n.version),
-		Proxy:    proxy,
-		Consul:   consulSettings(n.environ, n.config.Consul, config.Consul),
-	}
-	if err := setParent(&spec, task, config); err != nil {
-		return sidecar.Spec{}, err
-	}
+	var err error
 	if spec.Envoy, err = envoySettings(n.config.Envoy, config.Envoy, defaultWorkers(task, n.compute)); err != nil {
 		return sidecar.Spec{}, err
 	}
@@ -78,7 +59,44 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (sidecar.Spec
 	return spec, err
 }
 
-// oneBlock checks that exactly one block says what the task is.
+// setSidecarService adds what a sidecar is that the driver registers.
+func setSidecarService(spec *sidecar.Spec, task *drivers.TaskConfig, config TaskConfig, n node) error {
+	if inNamespace(task) {
+		return sidecar.Invalidf("sidecar_service",
+			"group %q has a network namespace of its own (bridge or cni), and sidecar_service is for host networking: set network { mode = \"host\" }, or let Nomad's own Connect write the proxy's bootstrap with connect { sidecar_task { driver = \"connect\" config { bootstrap {} } } }",
+			task.TaskGroupName)
+	}
+	if config.Service == "" {
+		return sidecar.Invalidf("service", "is missing; it names the group's service that the sidecar stands before")
+	}
+	ports := groupPorts(task)
+	s := config.SidecarService
+	var err error
+	if spec.Listener, err = ports.get("sidecar_service.port", s.Port); err != nil {
+		return err
+	}
+	if spec.Proxy, err = proxySettings(s, ports, spec.Listener, task); err != nil {
+		return err
+	}
+	spec.Service, spec.Tags, spec.Meta = config.Service, s.Tags, meta(task, s.Meta, n.version)
+	return setParent(spec, task, config)
+}
+
+// inNamespace tells that the allocation has a network namespace of its own.
+func inNamespace(task *drivers.TaskConfig) bool {
+	return task.NetworkIsolation != nil && task.NetworkIsolation.Mode == drivers.NetIsolationModeGroup
+}
+
+// network is the namespace of the task's allocation; empty for that of the host.
+func network(task *drivers.TaskConfig) process.Network {
+	if !inNamespace(task) {
+		return ""
+	}
+	return process.Network(task.NetworkIsolation.Path)
+}
+
+// oneBlock checks that no two blocks say what the task is. None at all means
+// Nomad's own Connect, which cannot write into the config.
 func oneBlock(config TaskConfig) error {
 	var given []string
 	if config.SidecarService != nil {
@@ -91,12 +109,10 @@ func oneBlock(config TaskConfig) error {
 		given = append(given, "bootstrap")
 	}
 	switch {
-	case len(given) == 0:
-		return sidecar.Invalidf("config", "says nothing of what the task is; give it a sidecar_service block")
 	case len(given) > 1:
 		return sidecar.Invalidf("config", "has the blocks %s; exactly one of them says what the task is", strings.Join(given, " and "))
-	case config.SidecarService == nil:
-		return sidecar.Invalidf(given[0], "is not supported by version %s of this driver; sidecar_service is", Version)
+	case config.Gateway != nil:
+		return sidecar.Invalidf("gateway", "is not supported by version %s of this driver; sidecar_service and bootstrap are", Version)
 	}
 	return nil
 }

@@ -3,12 +3,10 @@ package driver
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -62,43 +60,11 @@ func taskToken(task *drivers.TaskConfig, file string, user process.User) (string
 	return task.Env[api.HTTPTokenEnvName], nil
 }
 
-// maxToken is far more than any token has.
-const maxToken = 64 << 10
-
-// readTaskFile reads what a job may have read: a file in the task's secrets
-// directory, or one that the proxy's user could read itself. (The rest of the
-// allocation is no better than anywhere: an exec task's root has copies of the
-// host's files in it.)
-func readTaskFile(task *drivers.TaskConfig, file string, user process.User) (token string, err error) {
-	var content []byte
-	secrets := task.TaskDir().SecretsDir
-	if path := filepath.Clean(file); strings.HasPrefix(path, secrets+"/") {
-		content, err = readSmall(sidecar.OpenBelow(secrets, path, os.O_RDONLY|syscall.O_NONBLOCK))
-	} else {
-		err = process.AsUser(user, func() (err error) {
-			content, err = readSmall(os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0))
-			return err
-		})
-	}
+// readTaskFile reads a file with a token.
+func readTaskFile(task *drivers.TaskConfig, file string, user process.User) (string, error) {
+	content, err := readJobFile(task, file, user)
 	if err != nil {
 		return "", fmt.Errorf("read the Consul ACL token: %w", err)
 	}
 	return strings.TrimSpace(string(content)), nil
-}
-
-// readSmall reads a regular file and closes it. Others may have made the file:
-// it could be a FIFO that nobody ever writes to, or have no end.
-func readSmall(f *os.File, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxToken {
-		return nil, fmt.Errorf("%s is no file with a token in it (mode %s, %d bytes)", f.Name(), info.Mode(), info.Size())
-	}
-	return io.ReadAll(io.LimitReader(f, maxToken))
 }

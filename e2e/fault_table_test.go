@@ -21,9 +21,9 @@ const loadRate = 200
 // underLoad does something to a mesh while connections are opened, adds a row to
 // the table of the faults, and fails when connections failed for longer than
 // that; 0 allows not one.
-func underLoad(t *testing.T, upstream, name string, within time.Duration, do func()) {
+func underLoad(t *testing.T, ask agents.Ask, name string, within time.Duration, do func()) {
 	t.Helper()
-	load := agents.StartLoad(t.Context(), upstream, loadRate)
+	load := agents.StartLoad(t.Context(), ask, loadRate)
 	var report agents.LoadReport
 	func() {
 		defer func() { report = load.Stop() }() // also when do has failed the test

@@ -192,12 +192,18 @@ func (s *shop) server(t *testing.T) *api.Allocation {
 // awaitEvent waits until a sidecar has told something since a time.
 func (s *shop) awaitEvent(t *testing.T, alloc *api.Allocation, since time.Time, sentence string) {
 	t.Helper()
+	awaitEvent(t, s.Cluster, alloc, "proxy", since, sentence)
+}
+
+// awaitEvent waits for an event of a task that says something.
+func awaitEvent(t *testing.T, c *agents.Cluster, alloc *api.Allocation, task string, since time.Time, sentence string) {
+	t.Helper()
 	eventually(t, 30*time.Second, func(ctx context.Context) error {
-		now, _, err := s.Nomad.Client.Allocations().Info(alloc.ID, (&api.QueryOptions{}).WithContext(ctx))
+		now, _, err := c.Nomad.Client.Allocations().Info(alloc.ID, (&api.QueryOptions{}).WithContext(ctx))
 		if err != nil {
 			return err
 		}
-		if events := strings.Join(agents.EventsSince(now, "proxy", since), "\n"); !strings.Contains(events, sentence) {
+		if events := strings.Join(agents.EventsSince(now, task, since), "\n"); !strings.Contains(events, sentence) {
 			return fmt.Errorf("no event says %q:\n%s", sentence, events)
 		}
 		return nil
@@ -250,7 +256,7 @@ var faults = []fault{
 		s.awaitEvent(t, server, since, "Registered again")
 	}},
 	{name: "SIGKILL of the plugin", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, func(context.Context) error { return nil })
+		killPlugin(t, s.Cluster, func(context.Context) error { return nil })
 		s.obeys(t)
 	}},
 	{name: "SIGTERM of Nomad's client, back after 5 s", do: func(t *testing.T, s *shop) {
@@ -289,7 +295,7 @@ var faults = []fault{
 		must.NoError(t, s.Nomad.Client.Allocations().Restart(server, "proxy", nil))
 		s.awaitEvent(t, server, since, "was killed by signal 9 (SIGKILL)")
 		s.awaitEvent(t, server, since, "Serving")
-		must.MapLen(t, 1, s.generations(t, server))
+		must.MapLen(t, 1, generations(t, s.Cluster, server))
 	}},
 	{name: "SIGKILL of a server's Envoy", within: 300 * time.Millisecond, do: func(t *testing.T, s *shop) {
 		<-time.After(time.Second) // so that it has its share of the connections
@@ -316,7 +322,7 @@ func (s *shop) sufferOne(t *testing.T, f fault, row string) {
 			t.Log("the driver meanwhile:\n" + strings.Join(s.driverLog(t)[from:], ""))
 		}
 	}()
-	underLoad(t, s.upstream, row, f.within, func() { f.do(t, s) })
+	underLoad(t, agents.AskEcho(s.upstream), row, f.within, func() { f.do(t, s) })
 	s.sidecars(t) // all of them are healthy again
 }
 

@@ -17,6 +17,8 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/agents"
 )
 
 // allocs are the allocations of the shop and of the shopper.
@@ -197,14 +199,14 @@ var hotRestartFaults = []fault{
 		server, since := s.server(t), time.Now()
 		epoch, _ := s.latest(t, server)
 		s.askHotRestart(t, server)
-		s.killPlugin(t, func(context.Context) error {
-			if s.generations(t, server)[epoch+1] == 0 {
+		killPlugin(t, s.Cluster, func(context.Context) error {
+			if generations(t, s.Cluster, server)[epoch+1] == 0 {
 				return errors.New("there is no new generation yet")
 			}
 			return nil
 		})
 		s.awaitEvent(t, server, since, "has left: it exited with status 0")
-		must.MapLen(t, 1, s.generations(t, server))
+		must.MapLen(t, 1, generations(t, s.Cluster, server))
 		s.obeys(t)
 		s.hotRestart(t)
 	}},
@@ -222,10 +224,10 @@ func TestHotRestart(t *testing.T) {
 }
 
 // generations are the PIDs of the Envoys of an allocation, by their epochs.
-func (s *shop) generations(t *testing.T, alloc *api.Allocation) map[int]int {
+func generations(t *testing.T, c *agents.Cluster, alloc *api.Allocation) map[int]int {
 	t.Helper()
 	found := map[int]int{}
-	for _, pid := range s.Processes("envoy") {
+	for _, pid := range c.Processes("envoy") {
 		cwd, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // none of one that has ended
 		_, after, ok := strings.Cut(string(args), "--restart-epoch\x00")
@@ -242,7 +244,7 @@ func (s *shop) generations(t *testing.T, alloc *api.Allocation) map[int]int {
 // latest is the highest epoch of an allocation's Envoys, and its PID.
 func (s *shop) latest(t *testing.T, alloc *api.Allocation) (epoch, pid int) {
 	t.Helper()
-	found := s.generations(t, alloc)
+	found := generations(t, s.Cluster, alloc)
 	must.Positive(t, len(found))
 	epoch = slices.Max(slices.Collect(maps.Keys(found)))
 	return epoch, found[epoch]
@@ -252,7 +254,7 @@ func (s *shop) latest(t *testing.T, alloc *api.Allocation) (epoch, pid int) {
 func (s *shop) awaitGeneration(t *testing.T, alloc *api.Allocation, epoch int) (pid int) {
 	t.Helper()
 	eventually(t, 20*time.Second, func(context.Context) error {
-		if pid = s.generations(t, alloc)[epoch]; pid == 0 {
+		if pid = generations(t, s.Cluster, alloc)[epoch]; pid == 0 {
 			return fmt.Errorf("there is no generation %d", epoch)
 		}
 		return nil

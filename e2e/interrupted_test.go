@@ -20,14 +20,19 @@ import (
 )
 
 // killPlugin kills the plugin as soon as something is so, and waits for the next.
-func (s *shop) killPlugin(t *testing.T, as func(context.Context) error) {
+func killPlugin(t *testing.T, c *agents.Cluster, as func(context.Context) error) {
 	t.Helper()
-	plugins := s.Plugins()
-	must.Len(t, 1, plugins)
+	var plugins []int
+	eventually(t, 10*time.Second, func(context.Context) error { // what it has just forked is the plugin, too, until it is an Envoy
+		if plugins = c.Plugins(); len(plugins) != 1 {
+			return fmt.Errorf("plugins: %v", plugins)
+		}
+		return nil
+	})
 	must.NoError(t, agents.Until(t.Context(), as))
 	must.NoError(t, syscall.Kill(plugins[0], syscall.SIGKILL))
 	eventually(t, 30*time.Second, func(context.Context) error {
-		if now := s.Plugins(); len(now) != 1 || now[0] == plugins[0] {
+		if now := c.Plugins(); len(now) != 1 || now[0] == plugins[0] {
 			return fmt.Errorf("plugins: %v", now)
 		}
 		return nil
@@ -108,12 +113,12 @@ func fill(t *testing.T, dir string) (empty func()) {
 
 var interruptions = []fault{
 	{name: "plugin killed in StartTask, registered", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, s.starting(t, 2, s.registered))
+		killPlugin(t, s.Cluster, s.starting(t, 2, s.registered))
 		s.deployed(t)
 	}},
 	{name: "plugin killed in StartTask, Envoy started", do: func(t *testing.T, s *shop) {
-		s.killPlugin(t, s.starting(t, 2, func(_ context.Context, alloc *api.Allocation) bool {
-			return len(s.generations(t, alloc)) == 1
+		killPlugin(t, s.Cluster, s.starting(t, 2, func(_ context.Context, alloc *api.Allocation) bool {
+			return len(generations(t, s.Cluster, alloc)) == 1
 		}))
 		s.deployed(t)
 	}},
@@ -121,7 +126,7 @@ var interruptions = []fault{
 		server, since := s.server(t), time.Now()
 		s.version++
 		s.submit(t, 2)
-		s.killPlugin(t, func(ctx context.Context) error {
+		killPlugin(t, s.Cluster, func(ctx context.Context) error {
 			now, _, err := s.Nomad.Client.Allocations().Info(server.ID, (&api.QueryOptions{}).WithContext(ctx))
 			if err == nil && !strings.Contains(strings.Join(agents.EventsSince(now, "proxy", since), "\n"), "Draining") {
 				err = errors.New("it does not drain yet")
@@ -165,7 +170,7 @@ var interruptions = []fault{
 		s.awaitEvent(t, server, since, "too many open files")
 		must.NoError(t, unix.Prlimit(plugin, unix.RLIMIT_NOFILE, &before, nil))
 		s.awaitEvent(t, server, since, "Serving")
-		must.MapLen(t, 1, s.generations(t, server))
+		must.MapLen(t, 1, generations(t, s.Cluster, server))
 	}},
 	{name: "proxy of a dead allocation left in Consul", do: func(t *testing.T, s *shop) {
 		server := s.server(t)

@@ -30,7 +30,7 @@ func proxyTask(config string) string {
       }
       resources {
         cpu    = 20
-        memory = 64
+        memory = 128
       }
     }`, config)
 }

@@ -84,7 +84,7 @@ func TestMistakes(t *testing.T) {
 		{name: "two upstreams on a port", config: withSidecar(upstream(`destination_name = "db"`, "local_bind_port = 9191")+upstream(`destination_name = "cache"`, "local_bind_port = 9191"), ""), want: `"cache" is to listen on 127.0.0.1:9191, but the upstream "db" does already`},
 		{name: "port out of range", config: withSidecar(upstream(`destination_name = "db"`, "local_bind_port = 70000"), ""), want: "local_bind_port: 70000 is not a port; it is a number from 1 to 65535"},
 		{name: "service unknown", config: "service = \"wbe\"\nsidecar_service {\n port = \"mesh\"\n}", want: `service: the group has no service "wbe"; it has: "web"`},
-		{name: "bridge", network: "\n mode = \"bridge\"\n port \"http\" {}\n port \"mesh\" {}", config: withSidecar("", ""), want: `connect { sidecar_task { driver = "connect" } }`},
+		{name: "bridge", network: "\n mode = \"bridge\"\n port \"http\" {}\n port \"mesh\" {}", config: withSidecar("", ""), want: `connect { sidecar_task { driver = "connect" config { bootstrap {} } } }`},
 		{name: "bootstrap key", config: withSidecar("config = {\n envoy_tracing_json = \"zipkin\"\n}", ""), want: "sidecar_service.proxy.config.envoy_tracing_json: line 1, column 1: it is not JSON"},
 		{name: "no such extension", config: withSidecar(`config = {
 			envoy_tracing_json = "{\"http\": {\"name\": \"x\", \"typed_config\": {\"@type\": \"type.googleapis.com/no.such.Tracer\"}}}"

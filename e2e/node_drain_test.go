@@ -27,7 +27,7 @@ func TestNodeDrain(t *testing.T) {
 	s := openShop(t, c)
 	must.Len(t, 1, other.Processes("envoy"), must.Sprint("one of the two instances is on each node"))
 
-	underLoad(t, s.upstream, "nomad node drain of one of two clients", 0, func() {
+	underLoad(t, agents.AskEcho(s.upstream), "nomad node drain of one of two clients", 0, func() {
 		drain(t, other)
 		nothingLeftOn(t, other)
 		must.NoError(t, s.Nomad.AwaitSettled(t.Context(), "shop"))

@@ -39,7 +39,7 @@ func TestResources(t *testing.T) {
 			dir, _ := cgroupOf(t, pid, controller)
 			must.StrHasPrefix(t, alloc.ID+".proxy", filepath.Base(dir))
 		}
-		must.Eq(t, strconv.Itoa(64<<20), setting(t, pid, "memory", "memory.limit_in_bytes", "memory.max"))
+		must.Eq(t, strconv.Itoa(128<<20), setting(t, pid, "memory", "memory.limit_in_bytes", "memory.max"))
 		weight := setting(t, pid, "cpu", "cpu.shares", "cpu.weight")
 		must.SliceContains(t, []string{"20", "6"}, weight, must.Sprint("20 MHz, by v1 and by v2"))
 		plugin, _ := cgroupOf(t, m.Plugins()[0], "memory")
@@ -64,7 +64,7 @@ func TestResources(t *testing.T) {
 			if most := setting(t, pid, "memory", "memory.max_usage_in_bytes", "memory.peak"); strconv.FormatUint(memory.MaxUsage, 10) != most {
 				return fmt.Errorf("the most used memory is %d, and not %s", memory.MaxUsage, most)
 			}
-			if memory.RSS < 10<<20 || memory.RSS > memory.Usage || memory.Usage > memory.MaxUsage || memory.MaxUsage > 64<<20 {
+			if memory.RSS < 10<<20 || memory.RSS > memory.Usage || memory.Usage > memory.MaxUsage || memory.MaxUsage > 128<<20 {
 				return fmt.Errorf("stats of the memory: %+v", memory)
 			}
 			return nil
@@ -111,7 +111,7 @@ func outOfMemory(t *testing.T, m *mesh, alloc *api.Allocation) {
 			return err
 		}
 		events := strings.Join(agents.EventsSince(fresh, "proxy", since), "\n")
-		if !strings.Contains(events, "out of memory (limit 64 MB)") {
+		if !strings.Contains(events, "out of memory (limit 128 MB)") {
 			return fmt.Errorf("no event says that memory ran out:\n%s", events)
 		}
 		for _, event := range fresh.TaskStates["proxy"].Events {
@@ -134,7 +134,7 @@ func outOfMemory(t *testing.T, m *mesh, alloc *api.Allocation) {
 func TestResources_tooLittle(t *testing.T) {
 	c := cluster(t)
 	job := mistakeJob("tight", "", withSidecar("", ""))
-	_, err := c.Nomad.Run(t.Context(), strings.Replace(job, "memory = 64", "memory = 10", 1))
+	_, err := c.Nomad.Run(t.Context(), strings.Replace(job, "memory = 128", "memory = 10", 1))
 	must.NoError(t, err)
 	eventually(t, 60*time.Second, func(ctx context.Context) error {
 		allocs, err := c.Nomad.Allocs(ctx, "tight")

@@ -20,6 +20,8 @@ type Launch struct {
 
 	// Cgroup is where it runs, and within which limits.
 	Cgroup Cgroup
+
+	Network Network
 }
 
 // Start starts a child in a session of its own, as the user, without
@@ -67,7 +69,7 @@ func Start(l Launch) (*Process, error) {
 
 // forkWithoutPrivileges starts the process from a thread that has given up
 // gaining privileges by execve, and ending with its parent, and has joined the
-// cgroup; the child inherits all of it.
+// cgroup and the network namespace; the child inherits all of it.
 func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (*os.Process, error) {
 	type result struct {
 		child *os.Process
@@ -84,6 +86,10 @@ func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (*os.Process, error) {
 			return
 		}
 		if err := l.Cgroup.joinThread(); err != nil {
+			started <- result{err: err}
+			return
+		}
+		if err := l.Network.join(); err != nil {
 			started <- result{err: err}
 			return
 		}

@@ -28,6 +28,7 @@ func Attach(ctx context.Context, spec Spec, state State, host Host) (*Sidecar, e
 	}
 	s.attached, s.version, s.started = true, state.EnvoyVersion, state.StartedAt
 	s.parent = state.Parent
+	s.chooseRegistrar()
 	s.oomKills.Store(state.OOMKills)
 	s.undo.push(s.removeRunDir)
 	s.undo.push(s.removeSharedMemory)
@@ -60,6 +61,7 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
 	last := len(found) - 1
+	s.recallGiven(found[last])
 	if last > 0 && !s.admin.progress(ctx).tookOver(found[last].epoch) {
 		begun, last = &found[last], last-1
 	}

@@ -27,7 +27,7 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 		}
 		// A request that the deadline cut off says nothing new.
 		if ctx.Err() == nil {
-			missing = notReady(p, g.epoch, agent.XDS.String())
+			missing = notReady(p, g.epoch, s.needs, s.manager(agent))
 		}
 		if missing == "" {
 			return "", nil
@@ -49,6 +49,14 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 		case <-tick.C:
 		}
 	}
+}
+
+// manager names the management server.
+func (s *Sidecar) manager(agent consul.AgentInfo) string {
+	if s.spec.isGiven() {
+		return "the management server that its bootstrap names"
+	}
+	return "the Consul agent at " + agent.XDS.String()
 }
 
 // waitsFor names what Envoy still waits for, if anything.

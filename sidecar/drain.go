@@ -38,14 +38,15 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 	defer cancel()
 	// HTTP connections are told to close with their next answer.
 	_ = s.tellEnvoy(ctx, "/healthcheck/fail")
-	open := s.inbound()
+	listeners := s.listeners(ctx)
+	open := s.inbound(listeners)
 	s.emit(fmt.Sprintf("Draining: %d connections from peers", open))
 	if justWithdrawn && !s.pause(ctx, settle) {
 		return
 	}
-	_ = s.tellEnvoy(ctx, "/drain_listeners?inboundonly")
+	_ = s.tellEnvoy(ctx, s.drainPath())
 	for {
-		if open = s.inbound(); open == 0 {
+		if open = s.inbound(listeners); open == 0 {
 			s.emit(fmt.Sprintf("Drained in %d ms", time.Since(started).Milliseconds()))
 			return
 		}
@@ -58,18 +59,40 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 	}
 }
 
-// inbound counts the connections from peers that any generation has open. When
-// they cannot be counted there are none to wait for.
-func (s *Sidecar) inbound() int {
-	local, err := netip.ParseAddrPort(publicListener(s.spec).HostPort())
-	if err == nil {
-		var open int
-		if open, err = s.current().proc.Connections(local); err == nil {
-			return open
+// drainPath asks Envoy to refuse new connections: from peers only, where it is
+// known which those are.
+func (s *Sidecar) drainPath() string {
+	if s.spec.Listener.Number != 0 {
+		return "/drain_listeners?inboundonly"
+	}
+	return "/drain_listeners"
+}
+
+// listeners are those whose connections are to end: the public one, and all of a
+// gateway or of a proxy that is no sidecar.
+func (s *Sidecar) listeners(ctx context.Context) []string {
+	if s.spec.Listener.Number != 0 {
+		return []string{publicListener(s.spec).HostPort()}
+	}
+	return s.admin.listeners(ctx)
+}
+
+// inbound counts the connections that any generation has open on the listeners.
+// When they cannot be counted there are none to wait for.
+func (s *Sidecar) inbound(listeners []string) int {
+	open := 0
+	for _, listener := range listeners {
+		local, err := netip.ParseAddrPort(listener)
+		if err == nil {
+			var n int
+			n, err = s.current().proc.Connections(local)
+			open += n
+		}
+		if err != nil {
+			s.log.Warn("could not count the connections from peers", "proxy", s.proxyID(), "listener", listener, "error", err)
 		}
 	}
-	s.log.Warn("could not count the connections from peers", "proxy", s.proxyID(), "error", err)
-	return 0
+	return open
 }
 
 func (s *Sidecar) tellEnvoy(ctx context.Context, path string) error {

@@ -10,30 +10,49 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"nomad-driver-connect/bootstrap"
 )
 
 // adminSocket is the name of the admin API's socket in the run directory.
 const adminSocket = "admin.sock"
 
 // admin talks to Envoy's admin API.
-type admin struct{ client *http.Client }
+type admin struct {
+	at     bootstrap.AdminAddress
+	client *http.Client
+}
 
-// newAdmin reaches the socket through a descriptor of its directory, since the
-// paths of sockets end at 108 bytes and Nomad's directories are longer.
-func newAdmin(dir string) admin {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		d, err := os.Open(dir)
-		if err != nil {
-			return nil, err
+// newAdmin reaches the admin API of Envoys in a place.
+func newAdmin(run Run, at bootstrap.AdminAddress) admin {
+	dial := func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
+		if at.Network == "unix" && !filepath.IsAbs(at.Address) {
+			return dialBelow(ctx, run.Dir, at.Address)
 		}
-		defer func() { _ = d.Close() }()
-		var dialer net.Dialer
-		return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), adminSocket))
+		err = run.Network.Do(func() (err error) {
+			var dialer net.Dialer
+			conn, err = dialer.DialContext(ctx, at.Network, at.Address)
+			return err
+		})
+		return conn, err
 	}
-	return admin{client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return admin{at: at, client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// dialBelow reaches a socket through a descriptor of a directory, since the paths
+// of sockets end at 108 bytes and Nomad's directories are longer.
+func dialBelow(ctx context.Context, dir, path string) (net.Conn, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), path))
 }
 
 // get gives the answer's body and status.

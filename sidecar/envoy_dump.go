@@ -3,7 +3,9 @@ package sidecar
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -94,4 +96,29 @@ func (a admin) unknownUpstreams(ctx context.Context, destinations []string) []st
 		}
 	}
 	return unknown
+}
+
+// listeners gives the TCP addresses that Envoy listens on: "host:port".
+func (a admin) listeners(ctx context.Context) []string {
+	body, code, err := a.get(ctx, "/listeners?format=json")
+	var found struct {
+		Statuses []struct {
+			LocalAddress struct {
+				SocketAddress struct {
+					Address string `json:"address"`
+					Port    int    `json:"port_value"`
+				} `json:"socket_address"`
+			} `json:"local_address"`
+		} `json:"listener_statuses"`
+	}
+	if err != nil || code != http.StatusOK || json.Unmarshal(body, &found) != nil {
+		return nil
+	}
+	var addresses []string
+	for _, status := range found.Statuses {
+		if at := status.LocalAddress.SocketAddress; at.Port != 0 {
+			addresses = append(addresses, net.JoinHostPort(at.Address, strconv.Itoa(at.Port)))
+		}
+	}
+	return addresses
 }

@@ -20,6 +20,7 @@ type fakeConsul struct {
 	mu       sync.Mutex
 	services map[string]*api.AgentServiceRegistration
 	checks   map[string]string // check ID → status
+	types    map[string]string // check ID → type, of those where it matters
 	central  map[string]any    // the config of proxies, from config entries
 	token    string            // of the latest registration
 	refuse   string            // requests whose "METHOD path" contains this are refused
@@ -83,7 +84,7 @@ func (c *fakeConsul) reads(id string) int {
 
 func startFakeConsul(t *testing.T) *fakeConsul {
 	t.Helper()
-	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}, asked: map[string]int{}, refusal: http.StatusInternalServerError}
+	c := &fakeConsul{services: map[string]*api.AgentServiceRegistration{}, checks: map[string]string{}, types: map[string]string{}, asked: map[string]int{}, refusal: http.StatusInternalServerError}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/agent/self", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"Config":{"Version":"1.22.7"},"DebugConfig":{"ConnectEnabled":true},"xDS":{"Ports":{"Plaintext":8502,"TLS":8503}}}`))
@@ -215,12 +216,16 @@ func (c *fakeConsul) updateCheck(w http.ResponseWriter, r *http.Request) {
 	c.checks[r.PathValue("id")] = update.Status
 }
 
-func (c *fakeConsul) listChecks(w http.ResponseWriter, _ *http.Request) {
+// listChecks knows two filters: those that Consul has numbered itself, or one.
+func (c *fakeConsul) listChecks(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := map[string]*api.AgentCheck{}
+	numbered := strings.Contains(r.URL.Query().Get("filter"), "^service:")
 	for id, status := range c.checks {
-		out[id] = &api.AgentCheck{CheckID: id, Status: status}
+		if strings.HasPrefix(id, "service:") == numbered {
+			out[id] = &api.AgentCheck{CheckID: id, Status: status, Type: c.types[id]}
+		}
 	}
 	_ = json.NewEncoder(w).Encode(out)
 }
@@ -244,6 +249,11 @@ func (c *fakeConsul) addCheck(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.setCheck(reg.ID, cmp.Or(reg.Status, api.HealthCritical))
+	if reg.TTL != "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.types[reg.ID] = "ttl"
+	}
 }
 
 // setCheck gives a check another status, or makes it.

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/hashicorp/consul/api"
-
 	"nomad-driver-connect/process"
 )
 
@@ -19,12 +17,14 @@ func (s *Sidecar) localServiceAnswers(ctx context.Context) bool {
 		return true
 	}
 	network, address := s.localService()
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
+	return s.spec.Run.Network.Do(func() error {
+		dialer := net.Dialer{Timeout: dialTimeout}
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}) == nil
 }
 
 // localService is where the app accepts connections. A relative socket's path
@@ -52,10 +52,10 @@ func (s *Sidecar) tryGate(ctx context.Context, tried bool) (open bool) {
 func (s *Sidecar) openGate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	if err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, true)); err != nil {
+	if err := s.registrar.tell(ctx, s.current().proc.ID, true); err != nil {
 		return err
 	}
-	if err := s.sayReady(ctx); err != nil {
+	if err := s.registrar.sayReady(ctx); err != nil {
 		return err
 	}
 	s.publish(Serving, process.Exit{})
@@ -69,15 +69,10 @@ func (s *Sidecar) openGate(ctx context.Context) error {
 	return nil
 }
 
-// sayReady makes the ready check passing, and keeps it so for readyTTL.
-func (s *Sidecar) sayReady(ctx context.Context) error {
-	return s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthPassing, "Envoy is ready, and the local service accepts connections")
-}
-
 func (s *Sidecar) stayReady(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	if err := s.sayReady(ctx); err != nil { // there are some more within the TTL
+	if err := s.registrar.sayReady(ctx); err != nil { // there are some more within the TTL
 		s.log.Warn("could not tell Consul that the sidecar is still ready", "proxy", s.proxyID(), "error", err)
 	}
 }

@@ -133,7 +133,7 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 		}
 		return
 	}
-	if err := s.tell(ctx, registration(s.spec, s.parent, next.proc.ID, s.open)); err != nil {
+	if err := s.registrar.tell(ctx, next.proc.ID, s.open); err != nil {
 		s.log.Warn("could not tell Consul of the new generation", "proxy", s.proxyID(), "error", err)
 	}
 }
@@ -142,31 +142,37 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 const leaveGrace = 2 * time.Second
 
 // follow waits until a generation has left. Its successor ends it when its time
-// is over; when it goes before, its place is kept for what the successor has to
-// say. One that stays is ended.
+// is over. One that stays is ended.
 func (s *supervisor) follow(ctx context.Context, g generation) {
 	go func() {
-		inTime, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
-		defer cancel()
+		late := time.NewTimer(s.spec.DrainTimeout + leaveGrace)
+		defer late.Stop()
 		select {
 		case <-g.proc.Done():
 		case <-ctx.Done():
 			return
-		case <-inTime.Done():
+		case <-late.C:
 			if err := g.end(); err != nil {
 				s.log.Error("could not end a generation that did not leave", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
 			}
-			inTime, cancel = context.WithTimeout(ctx, leaveGrace)
-			defer cancel()
 		}
-		if err := standIn(inTime, s.spec.Run.Dir, g.epoch, s.spec.Run.User); err != nil {
-			s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
-		}
+		go s.keepPlace(ctx, g)
 		select {
 		case s.restarts.left <- g:
 		case <-ctx.Done():
 		}
 	}()
+}
+
+// keepPlace keeps that of a generation that may have left before its successor
+// has told it to, for as long as the successor may still have something to say.
+// (The next generation but one has a place of its own.)
+func (s *supervisor) keepPlace(ctx context.Context, g generation) {
+	ctx, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
+	defer cancel()
+	if err := standIn(ctx, s.spec.Run.Dir, g.epoch, s.spec.Run.User); err != nil {
+		s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
+	}
 }
 
 // hasLeft forgets a generation, and begins what waited for its end.

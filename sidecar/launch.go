@@ -20,9 +20,14 @@ func (s *Sidecar) launch(spec Spec, config *os.File, epoch int) (generation, err
 	files[1] = open(openLog(spec.Run.Root, spec.Run.Stdout))
 	files[2] = open(openLog(spec.Run.Root, spec.Run.Stderr))
 	dir := open(os.Open(spec.Run.Dir))
+	if spec.isGiven() {
+		files = append(files, open(os.Open(spec.Run.AllocDir)))
+	}
 	defer func() {
-		for _, f := range []*os.File{files[0], files[1], files[2], dir} {
-			_ = closeFile(f)
+		for _, f := range append(files, dir) {
+			if f != config {
+				_ = closeFile(f)
+			}
 		}
 	}()
 	if err != nil {
@@ -36,7 +41,8 @@ func (s *Sidecar) launch(spec Spec, config *os.File, epoch int) (generation, err
 		Files: files,
 		User:  spec.Run.User,
 
-		Cgroup: spec.Run.Cgroup,
+		Cgroup:  spec.Run.Cgroup,
+		Network: spec.Run.Network,
 	})
 	return generation{epoch: epoch, proc: proc, started: time.Now(), version: spec.Envoy.Version}, err
 }

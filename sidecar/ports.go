@@ -8,12 +8,14 @@ import (
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/process"
 )
 
 // claimPorts proves that nobody else holds a port the proxy will listen on.
 func (s *Sidecar) claimPorts(ctx context.Context) error {
 	for _, port := range listenPorts(s.spec) {
-		if err := checkPortFree(ctx, port); err != nil {
+		if err := checkPortFree(ctx, s.spec.Run.Network, port); err != nil {
 			return err
 		}
 	}
@@ -31,8 +33,11 @@ func publicListener(s Spec) Port {
 
 // listenPorts are those that Envoy will listen on.
 func listenPorts(s Spec) []Port {
+	var ports []Port
 	public := publicListener(s)
-	ports := []Port{public}
+	if public.Number != 0 { // else it is not known
+		ports = append(ports, public)
+	}
 	for _, path := range s.Proxy.Expose.Paths {
 		ports = append(ports, Port{Label: "expose " + path.Path, Address: public.Address, Number: path.ListenerPort})
 	}
@@ -50,11 +55,17 @@ func listenPorts(s Spec) []Port {
 
 // checkPortFree fails when somebody listens on the port. Two Envoys of one
 // user would share it silently (SO_REUSEPORT) and split its traffic.
-func checkPortFree(ctx context.Context, p Port) error {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", p.HostPort())
-	if err == nil {
+func checkPortFree(ctx context.Context, network process.Network, p Port) error {
+	err := network.Do(func() error {
+		var config net.ListenConfig
+		l, err := config.Listen(ctx, "tcp", p.HostPort())
+		if err != nil {
+			return err
+		}
 		return l.Close()
+	})
+	if err == nil {
+		return nil
 	}
 	if errors.Is(err, unix.EADDRINUSE) {
 		return fmt.Errorf("the port %s is already in use by another process; is a proxy of an earlier run still there?", p)

@@ -47,6 +47,12 @@ const (
 // metaTask is the key of Meta under which the driver says whose sidecar it is.
 const metaTask = "nomad-task"
 
+// What a check says of itself, and of its status.
+const (
+	readyNotes = "passing when Envoy is ready and the local service accepts connections; the driver says so every few minutes"
+	readyNote  = "Envoy is ready, and the local service accepts connections"
+)
+
 func readyCheckID(proxyID string) string { return proxyID + ":ready" }
 func aliasCheckID(proxyID string) string { return proxyID + ":alias" }
 
@@ -135,7 +141,7 @@ func readyCheck(proxyID string, ready bool) *api.AgentServiceCheck {
 	check := &api.AgentServiceCheck{
 		CheckID: readyCheckID(proxyID),
 		Name:    "Connect Sidecar Ready",
-		Notes:   "passing when Envoy is ready and the local service accepts connections; the driver says so every few minutes",
+		Notes:   readyNotes,
 		TTL:     readyTTL.String(),
 		Status:  api.HealthCritical,
 	}

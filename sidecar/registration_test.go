@@ -121,7 +121,8 @@ func TestChooseParent(t *testing.T) {
 
 func TestNotReady(t *testing.T) {
 	ready := progress{answers: true, state: "LIVE", connected: true, clusters: 1, listeners: 1, workers: true}
-	must.Eq(t, "", notReady(ready, 0, "x"))
+	all := needs{stream: true, clusters: true, listeners: true}
+	must.Eq(t, "", notReady(ready, 0, all, "the Consul agent at x"))
 	for _, tc := range []struct {
 		change func(*progress)
 		want   string
@@ -139,7 +140,7 @@ func TestNotReady(t *testing.T) {
 	} {
 		p := ready
 		tc.change(&p)
-		must.Eq(t, tc.want, notReady(p, 0, "x"))
+		must.Eq(t, tc.want, notReady(p, 0, all, "the Consul agent at x"))
 	}
 }
 

@@ -20,6 +20,9 @@ type rendered struct {
 // render makes the bootstrap of what Consul knows now. It is the sidecar's
 // own: the token of spec may be another than that which it was started with.
 func (s *Sidecar) render(ctx context.Context, spec Spec, agent consul.AgentInfo) (rendered, error) {
+	if spec.isGiven() {
+		return s.renderGiven(spec)
+	}
 	in, err := s.consul.Inputs(ctx, s.proxyID(), bootstrap.Inputs{
 		Agent: agent.XDS,
 		Admin: bootstrap.Admin{Socket: adminSocket},
@@ -49,11 +52,15 @@ func (s *Sidecar) firstBootstrap(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	note := ""
-	if s.agent.Note != "" {
-		note = " (" + s.agent.Note + ")"
+	if s.spec.isGiven() {
+		s.emit("Read the bootstrap " + s.spec.BootstrapPath)
+	} else {
+		note := ""
+		if s.agent.Note != "" {
+			note = " (" + s.agent.Note + ")"
+		}
+		s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
 	}
-	s.emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", s.agent.XDS, note))
 	file, err := secretFile("bootstrap.json", r.content, s.spec.Run.User)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (s *Sidecar) renew(ctx context.Context, why string) renewal {
 	}
 	spec.Consul.Token = cmp.Or(spec.Consul.Token, s.consul.Token()) // one that is found no more is kept
 	s.consul.SetAgentToken(spec.Consul.AgentToken)
-	agent, err := s.agents.Info(ctx, s.consul)
+	agent, err := s.agentInfo(ctx)
 	if err != nil {
 		return renewal{why: why, err: err}
 	}
@@ -80,7 +80,7 @@ func (s *Sidecar) takeToken(ctx context.Context, token string) error {
 		return nil
 	}
 	s.consul.SetToken(token)
-	if err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, s.Status().Phase == Serving)); err != nil {
+	if err := s.registrar.tell(ctx, s.current().proc.ID, s.Status().Phase == Serving); err != nil {
 		s.consul.SetToken(before)
 		return fmt.Errorf("take the new ACL token: %w", err)
 	}
@@ -120,7 +120,7 @@ func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo
 
 // resume waits for a generation that an earlier life of this program started.
 func (s *Sidecar) resume(ctx context.Context, next generation) renewal {
-	agent, err := s.agents.Info(ctx, s.consul)
+	agent, err := s.agentInfo(ctx)
 	if err != nil {
 		s.log.Warn("does not know where Envoy finds Consul", "proxy", s.proxyID(), "error", err)
 	}
@@ -154,7 +154,10 @@ func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, 
 
 // listened tells whether somebody listens for peers.
 func (s *Sidecar) listened(ctx context.Context) bool {
-	return checkPortFree(ctx, publicListener(s.spec)) != nil
+	if s.spec.Listener.Number == 0 {
+		return false // it is not known where
+	}
+	return checkPortFree(ctx, s.spec.Run.Network, publicListener(s.spec)) != nil
 }
 
 // hasTakenOver asks a generation for the last time.

@@ -25,19 +25,16 @@ func (s *Sidecar) heard(ctx context.Context, present bool) bool {
 	if !present {
 		return s.withdrawn(ctx)
 	}
-	s.mendAlias(ctx)
+	s.mend(ctx)
 	return false
 }
 
-// mendAlias sees to it that peers are routed to the sidecar after a restart of
+// mend sees to it that peers are routed to the sidecar after a restart of
 // Consul's agent.
-func (s *Sidecar) mendAlias(ctx context.Context) {
-	if s.parent == nil {
-		return
-	}
+func (s *Sidecar) mend(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	mended, err := s.consul.MendAlias(ctx, s.proxyID(), aliasCheck(s.proxyID(), s.parent.ID))
+	mended, err := s.registrar.mend(ctx)
 	if err != nil {
 		s.log.Warn("could not see whether Consul routes peers to the sidecar", "proxy", s.proxyID(), "error", err)
 	}
@@ -66,6 +63,9 @@ func (s *Sidecar) withdrawn(ctx context.Context) bool {
 
 // isGone asks the agent, which knows before the catalog does.
 func (s *Sidecar) isGone(ctx context.Context) (bool, error) {
+	if s.proxyID() == "" {
+		return false, nil // it never was there
+	}
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	current, err := s.consul.Service(ctx, s.proxyID())
@@ -103,9 +103,9 @@ func (s *Sidecar) restore(ctx context.Context, ready bool) bool {
 }
 
 func (s *Sidecar) registerAgain(ctx context.Context, ready bool) bool {
-	err := s.tell(ctx, registration(s.spec, s.parent, s.current().proc.ID, ready))
+	err := s.registrar.tell(ctx, s.current().proc.ID, ready)
 	if err == nil && ready { // so that Consul remembers it
-		err = s.sayReady(ctx)
+		err = s.registrar.sayReady(ctx)
 	}
 	if err != nil {
 		s.log.Warn("could not register the sidecar again", "proxy", s.proxyID(), "error", err)

@@ -36,7 +36,7 @@ func TestOpenLog_fifo(t *testing.T) {
 
 func TestCheckPortFree(t *testing.T) {
 	free := Port{Label: "mesh", Address: "127.0.0.1", Number: freePort(t)}
-	must.NoError(t, checkPortFree(t.Context(), free))
+	must.NoError(t, checkPortFree(t.Context(), "", free))
 	elsewhere := Port{Address: "192.0.2.77", Number: 80}
-	must.ErrorContains(t, checkPortFree(t.Context(), elsewhere), "does not belong to this machine")
+	must.ErrorContains(t, checkPortFree(t.Context(), "", elsewhere), "does not belong to this machine")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
@@ -23,10 +24,13 @@ type Sidecar struct {
 	agents *consul.Agents
 	watch  *consul.Watch
 	admin  admin
+	needs  needs // what Envoy is to hear before it is ready
 	host   Host
 	emit   Emit
 	log    hclog.Logger
 	undo   undo
+
+	registrar registrar
 
 	// Set while it starts or is attached to; not changed after.
 	attached bool   // by Attach, not by Start
@@ -98,19 +102,22 @@ func newSidecar(spec Spec, host Host) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sidecar{
+	s := &Sidecar{
 		spec:   spec,
 		consul: client,
 		agents: host.Agents,
 		watch:  host.Watch,
-		admin:  newAdmin(spec.Run.Dir),
+		admin:  newAdmin(spec.Run, bootstrap.AdminAddress{Network: "unix", Address: adminSocket}),
+		needs:  needs{stream: true, clusters: true, listeners: true},
 		host:   host,
 		emit:   host.Emit,
 		log:    host.Log,
 		stop:   make(chan stopRequest),
 		hup:    make(chan struct{}, 1),
 		done:   make(chan struct{}),
-	}, nil
+	}
+	s.chooseRegistrar() // readGiven may know better
+	return s, nil
 }
 
 // Start registers the proxy, starts Envoy and returns when it is ready for the
@@ -132,6 +139,9 @@ func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
 	go s.supervise(context.WithoutCancel(ctx), nil)
 	return s, nil
 }
+
+// Spec is the specification, complete with what was found when it was started.
+func (s *Sidecar) Spec() Spec { return s.spec }
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {

@@ -22,7 +22,8 @@ type Spec struct {
 	// sidecar, whose service is registered nowhere.
 	Parent *Parent
 
-	// StandaloneID is the proxy's service ID when there is no parent.
+	// StandaloneID is the proxy's service ID when there is no parent; empty when
+	// it is not in Consul either.
 	StandaloneID string
 
 	// Listener is the proxy's public listener: mTLS from the mesh comes in here.
@@ -34,6 +35,13 @@ type Spec struct {
 	// Proxy goes to Consul as it stands, but for the parts that only the
 	// parent's registration can tell (DestinationService*, LocalService*).
 	Proxy api.AgentServiceConnectProxyConfig
+
+	// BootstrapPath is where somebody else wrote the bootstrap; empty when the
+	// sidecar registers itself and renders its own. Then Service, Listener and
+	// Proxy follow from what Consul knows of the proxy, if anything, and Bootstrap
+	// is what lies there.
+	BootstrapPath string
+	Bootstrap     []byte
 
 	Consul consul.Config
 	Envoy  Envoy
@@ -101,6 +109,12 @@ type Run struct {
 	// Cgroup is where all of the task runs. Its memory limit is Envoy's, too,
 	// where there is no such group.
 	Cgroup process.Cgroup
+
+	// Network is the namespace of the allocation; empty for that of the host.
+	Network process.Network
+
+	// AllocDir is what the tasks of the allocation share.
+	AllocDir string
 
 	Env []string // "NAME=value"
 

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nomad-driver-connect/consul"
-	"nomad-driver-connect/process"
 )
 
 const (
@@ -29,7 +28,7 @@ const (
 // start goes through the steps, each of which pushes its own undoing.
 func (s *Sidecar) start(ctx context.Context) error {
 	config := (*os.File)(nil)
-	for _, step := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		s.survey,
 		s.findParent,
 		s.endOrphans,
@@ -37,10 +36,24 @@ func (s *Sidecar) start(ctx context.Context) error {
 		s.makeRunDir,
 		s.claimSharedMemory,
 		s.register,
+	}
+	if s.spec.isGiven() {
+		steps = []func(context.Context) error{
+			s.survey,
+			s.readGiven,
+			s.findRegistered,
+			s.endOrphans,
+			s.claimPorts,
+			s.makeRunDir,
+			s.linkAlloc,
+			s.claimSharedMemory,
+		}
+	}
+	for _, step := range append(steps,
 		func(ctx context.Context) (err error) { config, err = s.firstBootstrap(ctx); return err },
 		func(ctx context.Context) error { return s.launchFirst(ctx, config) },
 		func(ctx context.Context) error { return s.awaitFirst(ctx, config) },
-	} {
+	) {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, closeFile(config))
 		}
@@ -70,7 +83,7 @@ func (s *Sidecar) survey(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() (err error) {
-		s.agent, err = s.agents.Info(ctx, s.consul)
+		s.agent, err = s.agentInfo(ctx)
 		return addressError(err)
 	})
 	return group.Wait()
@@ -141,32 +154,6 @@ func (s *Sidecar) claimSharedMemory(context.Context) error {
 	return claimSharedMemory(s.spec.Run.Dir, s.spec.Run.User)
 }
 
-func (s *Sidecar) register(ctx context.Context) error {
-	current, err := s.consul.Service(ctx, s.proxyID())
-	if err != nil {
-		return err
-	}
-	if current != nil && current.Meta[metaTask] != s.spec.Meta[metaTask] {
-		return Invalidf("service", "the task %q of this group is the sidecar of %q already", current.Meta[metaTask], s.spec.Service)
-	}
-	// A failed request may have been carried out all the same.
-	s.undo.push(s.withdraw)
-	if err := s.tell(ctx, registration(s.spec, s.parent, process.Identity{}, false)); err != nil {
-		var rejected *consul.RejectedError
-		if errors.As(err, &rejected) {
-			return Invalidf("sidecar_service", "%v", err)
-		}
-		return err
-	}
-	s.emit(fmt.Sprintf("Registered %s in Consul, public listener %s", s.spec.Service+proxySuffix, s.spec.Listener))
-	return nil
-}
-
-// tell registers; checks that are not named go.
-func (s *Sidecar) tell(ctx context.Context, reg *api.AgentServiceRegistration) error {
-	return s.consul.Register(ctx, reg, api.ServiceRegisterOpts{ReplaceExistingChecks: true})
-}
-
 func (s *Sidecar) launchFirst(ctx context.Context, config *os.File) error {
 	s.countOOMKills()
 	first, err := s.launch(s.spec, config, 0)
@@ -177,7 +164,7 @@ func (s *Sidecar) launchFirst(ctx context.Context, config *os.File) error {
 	s.running.Store(&generations{current: first})
 	s.undo.push(s.kill)
 	// From now on the registration says whose process it stands for.
-	return s.tell(ctx, registration(s.spec, s.parent, first.proc.ID, false))
+	return s.registrar.tell(ctx, first.proc.ID, false)
 }
 
 func (s *Sidecar) awaitFirst(ctx context.Context, config *os.File) error {

@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/consul/api"
-
 	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
 )
@@ -45,7 +43,7 @@ func (s *Sidecar) crashed(ctx context.Context) {
 	defer cancel()
 	exit := s.explain(s.current().proc.Exit())
 	sentence := "Envoy " + exit.String()
-	if err := s.consul.SetStatus(ctx, readyCheckID(s.proxyID()), api.HealthCritical, sentence); err != nil {
+	if err := s.registrar.sayCrashed(ctx, sentence); err != nil {
 		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
 	}
 	if err := s.kill(ctx); err != nil { // older generations
@@ -59,7 +57,7 @@ func (s *Sidecar) crashed(ctx context.Context) {
 // takes no more than half of the time.
 func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 	withdrawing, cancel := context.WithTimeout(ctx, time.Until(req.deadline)/2)
-	registered, withdrawn := s.consul.Deregister(withdrawing, s.proxyID())
+	registered, withdrawn := s.registrar.withdraw(withdrawing)
 	cancel()
 	s.publish(Draining, process.Exit{})
 	if req.signal != syscall.SIGKILL { // Destroy is in no mood to wait

@@ -57,8 +57,11 @@ func (c clocks) stop() {
 }
 
 func (s *supervisor) run(ctx context.Context) {
-	inCatalog := s.watch.Follow(s.proxyID())
-	defer s.watch.Unfollow(s.proxyID())
+	var inCatalog <-chan bool
+	if id := s.proxyID(); id != "" {
+		inCatalog = s.watch.Follow(id)
+		defer s.watch.Unfollow(id)
+	}
 	clocks := startClocks()
 	defer clocks.stop()
 	defer s.restarts.due.Stop()

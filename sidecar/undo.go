@@ -25,7 +25,7 @@ func (u *undo) run(ctx context.Context) error {
 // What follows are the undo steps; each may run again.
 
 func (s *Sidecar) withdraw(ctx context.Context) error {
-	_, err := s.consul.Deregister(ctx, s.proxyID())
+	_, err := s.registrar.withdraw(ctx)
 	return err
 }
 

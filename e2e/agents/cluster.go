@@ -29,6 +29,10 @@ type Options struct {
 
 	Consul ConsulOptions
 
+	// Interface has the address of the nodes; empty for loopback, which groups in
+	// bridge mode do not reach.
+	Interface string
+
 	// NoEnvoy leaves Envoy uninstalled. InstallEnvoy does it later.
 	NoEnvoy bool
 
@@ -87,6 +91,7 @@ func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
 		CgroupParent: cgroup,
 		PortRange:    [2]int{first, first + portRangeSize - 1},
 		PluginConfig: c.pluginConfig(),
+		Interface:    c.opts.Interface,
 	}, err
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -136,6 +138,9 @@ func (n *Nomad) awaitDead(ctx context.Context, allocID string) error {
 		switch alloc.ClientStatus {
 		case api.AllocClientStatusPending, api.AllocClientStatusRunning, api.AllocClientStatusUnknown:
 			return fmt.Errorf("allocation %s is still %s", alloc.ID, alloc.ClientStatus)
+		}
+		if _, err := os.Stat(filepath.Join("/var/run/netns", alloc.ID)); err == nil {
+			return fmt.Errorf("the network namespace of allocation %s is still there", alloc.ID)
 		}
 		return nil
 	})

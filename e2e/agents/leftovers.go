@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,9 @@ import (
 func (c *Cluster) endLeftovers() error {
 	var errs []error
 	for _, pid := range c.Processes("") {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err := unix.Kill(pid, unix.SIGKILL); err == nil {
-			errs = append(errs, fmt.Errorf("process %d was left behind", pid))
+			errs = append(errs, fmt.Errorf("process %d was left behind: %s", pid, bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
 		}
 	}
 	return errors.Join(errs...)

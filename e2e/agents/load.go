@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Load opens new connections at a steady rate, sends a line on each and wants
-// it back. It does not wait for one before it opens the next.
+// Load opens new connections at a steady rate, and wants the right answer on each.
+// It does not wait for one before it opens the next.
 type Load struct {
 	stop context.CancelFunc
 	done chan struct{}
@@ -31,11 +31,26 @@ func (r LoadReport) String() string {
 	return fmt.Sprintf("%d of %d failed in %d ms, longest gap %d ms", r.Failed, r.Sent, r.FailedFor.Milliseconds(), r.LongestGap.Milliseconds())
 }
 
+// Ask makes one connection, the nth, and says whether the answer was right.
+type Ask func(ctx context.Context, n int) error
+
+// AskEcho sends a line and wants it back.
+func AskEcho(addr string) Ask {
+	return func(ctx context.Context, n int) error {
+		line := fmt.Sprintf("line %d", n)
+		answer, err := SendLine(ctx, "tcp", addr, line)
+		if err == nil && answer != line {
+			err = fmt.Errorf("sent %q, got %q back", line, answer)
+		}
+		return err
+	}
+}
+
 // StartLoad begins at once; rate is in connections a second.
-func StartLoad(ctx context.Context, addr string, rate int) *Load {
+func StartLoad(ctx context.Context, ask Ask, rate int) *Load {
 	ctx, stop := context.WithCancel(ctx)
 	l := &Load{stop: stop, done: make(chan struct{}), last: time.Now()}
-	go l.run(ctx, addr, time.Second/time.Duration(rate))
+	go l.run(ctx, ask, time.Second/time.Duration(rate))
 	return l
 }
 
@@ -46,7 +61,7 @@ func (l *Load) Stop() LoadReport {
 	return l.report
 }
 
-func (l *Load) run(ctx context.Context, addr string, interval time.Duration) {
+func (l *Load) run(ctx context.Context, ask Ask, interval time.Duration) {
 	defer close(l.done)
 	var open sync.WaitGroup
 	defer open.Wait()
@@ -59,12 +74,8 @@ func (l *Load) run(ctx context.Context, addr string, interval time.Duration) {
 		case <-tick.C:
 		}
 		open.Go(func() {
-			line, start := fmt.Sprintf("line %d", n), time.Now()
-			answer, err := SendLine(context.WithoutCancel(ctx), "tcp", addr, line)
-			if err == nil && answer != line {
-				err = fmt.Errorf("sent %q, got %q back", line, answer)
-			}
-			l.count(start, err)
+			start := time.Now()
+			l.count(start, ask(context.WithoutCancel(ctx), n))
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type NomadOptions struct {
 	PluginConfig string // HCL, the plugin's config block
 	CgroupParent string
 	PortRange    [2]int // dynamic ports
+	Interface    string // that of the node's address; empty for loopback
 }
 
 // StartNomad starts both agents below dir.
@@ -72,7 +74,7 @@ func (n *Nomad) startClient(ctx context.Context, bin, dir, name string, opts Nom
 		return err
 	}
 	client := nomadAgent{name: name, ports: [3]int{ports[0], ports[1], ports[1]}, role: fmt.Sprintf(clientConfig,
-		opts.PluginDir, n.rpc, opts.CgroupParent, opts.PortRange[0], opts.PortRange[1], opts.PluginConfig)}
+		opts.PluginDir, n.rpc, cmp.Or(opts.Interface, "lo"), opts.CgroupParent, opts.PortRange[0], opts.PortRange[1], opts.PluginConfig)}
 	if n.Agent, err = client.install(bin, filepath.Join(dir, "nomad"), opts); err != nil {
 		return err
 	}

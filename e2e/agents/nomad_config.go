@@ -41,7 +41,7 @@ plugin_dir = %q
 client {
   enabled           = true
   servers           = ["127.0.0.1:%d"]
-  network_interface = "lo"
+  network_interface = %q
   cni_path          = "/usr/lib/cni"
   cgroup_parent     = %q
   min_dynamic_port  = %d
@@ -86,6 +86,7 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 		Log:  filepath.Join(dir, "nomad.log"),
 		path: filepath.Join(bin, "nomad"),
 		args: []string{"agent", "-config", file, "-log-level", "DEBUG"},
-		env:  append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp),
+		env: append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp,
+			"PATH="+bin+":"+os.Getenv("PATH")), // Nomad's own Connect runs the consul command
 	}, os.WriteFile(file, []byte(config), 0o644)
 }

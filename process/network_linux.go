@@ -1,0 +1,48 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Network is the path of a network namespace, such as /var/run/netns/<name>;
+// empty for that of this process.
+type Network string
+
+// Do runs f in the namespace. The sockets that f makes belong there, whoever
+// uses them later. f runs on a thread that ends with it, and must not leave it to
+// others to make sockets.
+func (n Network) Do(f func() error) error {
+	if n == "" {
+		return f()
+	}
+	done := make(chan error)
+	goOnOwnThread(func() {
+		done <- func() error {
+			if err := n.join(); err != nil {
+				return err
+			}
+			return f()
+		}()
+	})
+	return <-done
+}
+
+// join moves the calling thread into the namespace, and what it starts.
+func (n Network) join() (err error) {
+	if n == "" {
+		return nil
+	}
+	f, err := os.Open(string(n))
+	if err != nil {
+		return fmt.Errorf("join the network namespace: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("join the network namespace %s: %w", n, err)
+	}
+	return nil
+}
