@@ -134,8 +134,10 @@ func TestCount(t *testing.T) {
 	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
 	for _, way := range []string{"task", "hook", "bridge"} {
 		t.Run(way, func(t *testing.T) {
+			defer c.tell(t)
 			c.run(t, way, "1")
 			c.serves(t)
+			must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count")) // Nomad may forget one that another overtakes
 			c.isPrivate(t)
 			underLoad(t, c.load, "count ("+way+"), rolling update", 0, func() {
 				c.run(t, way, "2")
@@ -150,6 +152,24 @@ func TestCount(t *testing.T) {
 func (c *count) load(ctx context.Context, _ int) error {
 	_, err := c.ask(ctx)
 	return err
+}
+
+// tell tells the story of the allocations when the test has failed.
+func (c *count) tell(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	allocs, err := c.Nomad.Allocs(context.WithoutCancel(t.Context()), "count")
+	if err != nil {
+		t.Log(err)
+	}
+	for _, alloc := range allocs {
+		t.Logf("%s (version %d) is %s, its deployment %+v", alloc.Name, *alloc.Job.Version, alloc.ClientStatus, alloc.DeploymentStatus)
+		for task := range alloc.TaskStates {
+			t.Logf("%s:\n%s", task, strings.Join(agents.Events(alloc, task), "\n"))
+		}
+	}
 }
 
 // isPrivate sees to it that what Nomad wrote for the proxies is for nobody else,

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,9 +35,10 @@ func TestDocuments(t *testing.T) {
 	must.NoError(t, err)
 	documents, err := filepath.Glob("../example-jobs/*/README.md")
 	must.NoError(t, err)
+	c := newBridgedCluster(t)
+	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
 	for _, document := range append(documents, "../README.md") {
 		t.Run(strings.TrimPrefix(document, "../"), func(t *testing.T) {
-			c := cluster(t)
 			for _, line := range commandsOf(t, document) {
 				line = strings.TrimSpace(line)
 				if line == "make test" { // this is it; CI types the same
