@@ -8,8 +8,8 @@ import (
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
-	"sigs.k8s.io/yaml"
 )
 
 // Given is a bootstrap that somebody else wrote: Nomad for its own Connect, or
@@ -33,7 +33,7 @@ type AdminAddress struct {
 // ParseGiven reads a bootstrap in JSON or YAML. One without an admin API gets it on
 // the socket. An error says what is wrong, and quotes nothing: it may hold secrets.
 func ParseGiven(text []byte, adminSocket string) (Given, error) {
-	content, err := yaml.YAMLToJSON(text)
+	content, err := asJSON(text)
 	if err != nil {
 		return Given{}, errors.New("it is neither JSON nor YAML")
 	}
@@ -58,6 +58,18 @@ func ParseGiven(text []byte, adminSocket string) (Given, error) {
 	g.Admin = AdminAddress{Network: "unix", Address: adminSocket}
 	g.Content, err = withAdmin(root, adminSocket)
 	return g, err
+}
+
+// asJSON takes JSON as it stands.
+func asJSON(text []byte) ([]byte, error) {
+	if json.Valid(text) {
+		return text, nil
+	}
+	var content any
+	if err := yaml.Unmarshal(text, &content); err != nil {
+		return nil, err
+	}
+	return json.Marshal(content)
 }
 
 func nodeID(node json.RawMessage) (string, error) {
