@@ -134,7 +134,7 @@ func TestCount(t *testing.T) {
 	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
 	for _, way := range []string{"task", "hook", "bridge"} {
 		t.Run(way, func(t *testing.T) {
-			defer c.tell(t)
+			defer tellStory(t, c.Cluster, "count")
 			c.run(t, way, "1")
 			c.serves(t)
 			must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count")) // Nomad may forget one that another overtakes
@@ -154,13 +154,13 @@ func (c *count) load(ctx context.Context, _ int) error {
 	return err
 }
 
-// tell tells the story of the allocations when the test has failed.
-func (c *count) tell(t *testing.T) {
+// tellStory tells that of a job's allocations when the test has failed.
+func tellStory(t *testing.T, c *agents.Cluster, job string) {
 	t.Helper()
 	if !t.Failed() {
 		return
 	}
-	allocs, err := c.Nomad.Allocs(context.WithoutCancel(t.Context()), "count")
+	allocs, err := c.Nomad.Allocs(context.WithoutCancel(t.Context()), job)
 	if err != nil {
 		t.Log(err)
 	}
@@ -229,4 +229,64 @@ func TestNative(t *testing.T) {
 	})
 	must.NoError(t, c.PurgeJobs(t.Context()))
 	nothingLeft(t, c.Cluster)
+}
+
+// gatewayJob is an ingress gateway before the shop, which Nomad takes on the host
+// network, too.
+const gatewayJob = `
+job "gateway" {
+  group "gateway" {
+    network {
+      mode = "host"
+      port "in" {
+        static = 9700
+      }
+    }
+    service {
+      name = "shop-ingress"
+      port = "in"
+      connect {
+        gateway {
+          ingress {
+            listener {
+              port     = 9700
+              protocol = "tcp"
+              service {
+                name = "shop"
+              }
+            }
+          }
+        }
+        sidecar_task {
+          driver = "connect"
+          config {
+            bootstrap {}
+          }
+        }
+      }
+    }
+  }
+}`
+
+// A gateway of Nomad's own Connect leads into the mesh, and is hot restarted and
+// drained as a sidecar is.
+func TestNative_gateway(t *testing.T) {
+	c := newBridgedCluster(t)
+	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
+	s := openShop(t, c)
+	_, err := c.Nomad.Run(t.Context(), gatewayJob)
+	must.NoError(t, err)
+	defer tellStory(t, c, "gateway")
+	ask := agents.AskEcho("10.123.0.1:9700")
+	eventually(t, 45*time.Second, func(ctx context.Context) error { return ask(ctx, 0) })
+	const task = "connect-ingress-shop-ingress"
+	gateway := awaitRunning(t, c, "gateway", "gateway")
+	awaitEvent(t, c, gateway, task, time.Time{}, "Runs the ingress-gateway shop-ingress, which Nomad has registered")
+	underLoad(t, ask, "native gateway, hot restart", 0, func() {
+		since := time.Now()
+		must.NoError(t, c.Nomad.Client.Allocations().Signal(gateway, nil, task, "SIGHUP"))
+		awaitEvent(t, c, gateway, task, since, "has left: it exited with status 0")
+	})
+	must.NoError(t, s.PurgeJobs(t.Context()))
+	nothingLeft(t, c)
 }

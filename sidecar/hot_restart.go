@@ -139,7 +139,7 @@ func (s *supervisor) adopt(ctx context.Context, result renewal) {
 }
 
 // leaveGrace is what Envoy's timers may be late.
-const leaveGrace = 2 * time.Second
+const leaveGrace = 5 * time.Second
 
 // follow waits until a generation has left. Its successor ends it when its time
 // is over. One that stays is ended.
