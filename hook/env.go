@@ -1,0 +1,42 @@
+package hook
+
+import (
+	"net"
+	"strconv"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// tellApps gives every task but the sidecar itself the variables by which Nomad's
+// own Connect says where an upstream is. What a task sets itself stays.
+func (g *group) tellApps() {
+	for _, t := range g.Tasks {
+		if env := g.upstreamEnv(t); len(env) > 0 {
+			if t.Env == nil {
+				t.Env = map[string]string{}
+			}
+			for name, value := range env {
+				setDefault(t.Env, name, value)
+			}
+		}
+	}
+}
+
+func (g *group) upstreamEnv(t *api.Task) map[string]string {
+	env := map[string]string{}
+	for _, b := range g.bindings {
+		if b.service.task == t || b.socket != "" {
+			continue
+		}
+		port := strconv.Itoa(b.number)
+		if b.number == 0 {
+			port = "${NOMAD_PORT_" + envName(b.label) + "}"
+		}
+		for _, name := range []string{b.destination, envName(b.destination)} {
+			env["NOMAD_UPSTREAM_ADDR_"+name] = net.JoinHostPort(b.address, port)
+			env["NOMAD_UPSTREAM_IP_"+name] = b.address
+			env["NOMAD_UPSTREAM_PORT_"+name] = port
+		}
+	}
+	return env
+}
