@@ -26,6 +26,7 @@ type service struct {
 	group *group
 	name  string // as Consul has it
 	task  *api.Task
+	err   error // why it cannot be on the host network
 }
 
 func (g *group) name() string { return deref(g.Name) }
@@ -71,11 +72,11 @@ func (g *group) rewrite() error {
 	}
 	// Names and numbers of ports that the job has go before those made up here.
 	for _, step := range []func(*service) error{(*service).onHost, (*service).addTask, (*service).configure} {
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
 		for _, s := range g.services {
-			errs = append(errs, step(s))
+			if s.err == nil {
+				s.err = step(s)
+				errs = append(errs, s.err)
+			}
 		}
 	}
 	g.tellApps()

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +80,16 @@ type row struct {
 	pick    pick
 	want    string // as YAML
 	warning string
+}
+
+func allRows() []row {
+	return slices.Concat(stanzaRows(), upstreamRows(), hostRows(), sidecarTaskRows())
+}
+
+func TestRewrite(t *testing.T) {
+	for _, r := range allRows() {
+		t.Run(r.field, r.test)
+	}
 }
 
 func (r row) test(t *testing.T) {

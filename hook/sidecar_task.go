@@ -53,7 +53,7 @@ func (s *service) override(with *api.SidecarTask) error {
 func (s *service) ownConfig(with *api.SidecarTask) (map[string]any, error) {
 	if with.Driver != "" && with.Driver != driverName {
 		if len(with.Config) > 0 {
-			s.warn("the config of sidecar_task is left out: it is for driver %q, and the sidecar has driver \"connect\"", with.Driver)
+			s.warn("the config of sidecar_task is left out: it is for driver %q, and the task has driver \"connect\"", with.Driver)
 		}
 		return nil, nil
 	}

@@ -1,0 +1,191 @@
+package hook
+
+// A row for every field of upstreams.
+func upstreamRows() []row {
+	return []row{
+		{
+			field: "destination_name, local_bind_port", group: network + web(upstream()), pick: proxyAndPorts,
+			want: `
+			network:
+			  mode: host
+			  reserved_ports:
+			    - label: connect-upstream-web-db
+			      static: 9191
+			  port:
+			    - label: http
+			    - label: connect-proxy-web
+			proxy:
+			  local_service_address: 127.0.0.1
+			  upstreams:
+			    - destination_name: db
+			      port: connect-upstream-web-db
+			`,
+		},
+		{
+			field: "the app's variables", group: network + web(upstream()), pick: appEnv,
+			want: `
+			NOMAD_UPSTREAM_ADDR_db: 127.0.0.1:9191
+			NOMAD_UPSTREAM_IP_db: 127.0.0.1
+			NOMAD_UPSTREAM_PORT_db: "9191"
+			`,
+		},
+		{
+			field: "local_bind_port, reserved already", group: "network {\n port \"http\" {}\n port \"db\" {\n static = 9191\n host_network = \"loopback\"\n }\n}\n" + web(upstream()), pick: proxyAndPorts,
+			want: `
+			network:
+			  mode: host
+			  reserved_ports:
+			    - label: db
+			      static: 9191
+			      host_network: loopback
+			  port:
+			    - label: http
+			    - label: connect-proxy-web
+			proxy:
+			  local_service_address: 127.0.0.1
+			  upstreams:
+			    - destination_name: db
+			      port: db
+			`,
+		},
+		{
+			field: "local_bind_port with dynamic ports", group: network + web(upstream()), options: Options{DynamicPorts: true}, pick: proxyAndPorts,
+			want: `
+			network:
+			  mode: host
+			  port:
+			    - label: http
+			    - label: connect-proxy-web
+			    - label: connect-upstream-web-db
+			proxy:
+			  local_service_address: 127.0.0.1
+			  upstreams:
+			    - destination_name: db
+			      port: connect-upstream-web-db
+			`,
+		},
+		{
+			field: "variables with dynamic ports", group: network + web(proxy("upstreams {\n destination_name = \"a-b.c\"\n local_bind_port = 9191\n}")), options: Options{DynamicPorts: true}, pick: appEnv,
+			want: `
+			NOMAD_UPSTREAM_ADDR_a-b.c: 127.0.0.1:${NOMAD_PORT_connect_upstream_web_a_b_c}
+			NOMAD_UPSTREAM_ADDR_a_b_c: 127.0.0.1:${NOMAD_PORT_connect_upstream_web_a_b_c}
+			NOMAD_UPSTREAM_IP_a-b.c: 127.0.0.1
+			NOMAD_UPSTREAM_IP_a_b_c: 127.0.0.1
+			NOMAD_UPSTREAM_PORT_a-b.c: ${NOMAD_PORT_connect_upstream_web_a_b_c}
+			NOMAD_UPSTREAM_PORT_a_b_c: ${NOMAD_PORT_connect_upstream_web_a_b_c}
+			`,
+		},
+		{
+			field: "no local_bind_port", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n}")), pick: networks,
+			want: `
+			- mode: host
+			  port:
+			    - label: http
+			    - label: connect-proxy-web
+			    - label: connect-upstream-web-db
+			`,
+		},
+		{
+			field: "local_bind_address", group: network + web(upstream(`local_bind_address = "::1"`)), pick: proxyBlock,
+			want: `
+			local_service_address: 127.0.0.1
+			upstreams:
+			  - destination_name: db
+			    local_bind_address: ::1
+			    port: connect-upstream-web-db
+			`,
+		},
+		{
+			field: "variables with local_bind_address", group: network + web(upstream(`local_bind_address = "::1"`)), pick: appEnv,
+			want: `
+			NOMAD_UPSTREAM_ADDR_db: '[::1]:9191'
+			NOMAD_UPSTREAM_IP_db: ::1
+			NOMAD_UPSTREAM_PORT_db: "9191"
+			`,
+		},
+		{
+			field: "one port on two addresses", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n local_bind_port = 9191\n}\nupstreams {\n destination_name = \"cache\"\n local_bind_port = 9191\n local_bind_address = \"127.0.0.2\"\n}")), pick: proxyAndPorts,
+			want: `
+			network:
+			  mode: host
+			  reserved_ports:
+			    - label: connect-upstream-web-db
+			      static: 9191
+			  port:
+			    - label: http
+			    - label: connect-proxy-web
+			proxy:
+			  local_service_address: 127.0.0.1
+			  upstreams:
+			    - destination_name: db
+			      port: connect-upstream-web-db
+			    - destination_name: cache
+			      local_bind_address: 127.0.0.2
+			      port: connect-upstream-web-db
+			`,
+		},
+		{
+			field: "destination_*, datacenter, mesh_gateway", group: network + web(upstream("destination_type = \"prepared_query\"", "destination_namespace = \"ns\"", "destination_partition = \"p\"", "destination_peer = \"peer\"", "datacenter = \"dc2\"", "mesh_gateway {\n mode = \"local\"\n}")), pick: proxyBlock,
+			want: `
+			local_service_address: 127.0.0.1
+			upstreams:
+			  - datacenter: dc2
+			    destination_name: db
+			    destination_namespace: ns
+			    destination_partition: p
+			    destination_peer: peer
+			    destination_type: prepared_query
+			    mesh_gateway:
+			      mode: local
+			    port: connect-upstream-web-db
+			`,
+		},
+		{
+			field: "local_bind_socket_path, local_bind_socket_mode", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"$${NOMAD_ALLOC_DIR}/tmp/db.sock\"\n local_bind_socket_mode = \"0660\"\n}")), pick: proxyAndPorts,
+			want: `
+			network:
+			  mode: host
+			  port:
+			    - label: http
+			    - label: connect-proxy-web
+			proxy:
+			  local_service_address: 127.0.0.1
+			  upstreams:
+			    - destination_name: db
+			      local_bind_socket_mode: "0660"
+			      local_bind_socket_path: ${NOMAD_ALLOC_DIR}/tmp/db.sock
+			`,
+		},
+		{
+			field: "no variables of a socket", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"/run/db.sock\"\n}")), pick: appEnv,
+			want: "",
+		},
+		{
+			field: "config", group: network + web(upstream("config {\n protocol = \"http\"\n connect_timeout_ms = 5000\n envoy_listener_json = \"{}\"\n envoy_cluster_json = \"{}\"\n balance_outbound_connections = \"exact_balance\"\n limits {\n max_connections = 3\n max_pending_requests = 4\n max_concurrent_requests = 5\n }\n passive_health_check = {\n interval = 10000000000\n max_failures = 2\n enforcing_consecutive_5xx = 50\n max_ejection_percent = 20\n base_ejection_time = \"30s\"\n }\n mesh_gateway {\n mode = \"local\"\n }\n}")), pick: proxyBlock,
+			want: `
+			local_service_address: 127.0.0.1
+			upstreams:
+			  - config:
+			      balance_outbound_connections: exact_balance
+			      connect_timeout_ms: 5000
+			      envoy_cluster_json: '{}'
+			      envoy_listener_json: '{}'
+			      limits:
+			        max_concurrent_requests: 5
+			        max_connections: 3
+			        max_pending_requests: 4
+			      mesh_gateway:
+			        mode: local
+			      passive_health_check:
+			        base_ejection_time: 30s
+			        enforcing_consecutive_5xx: 50
+			        interval: 10s
+			        max_ejection_percent: 20
+			        max_failures: 2
+			      protocol: http
+			    destination_name: db
+			    port: connect-upstream-web-db
+			`,
+		},
+	}
+}
