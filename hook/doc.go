@@ -38,7 +38,7 @@
 //	 .transparent_proxy    refused: the host network is everybody's
 //	upstreams
 //	 .destination_*        pass; so do .datacenter and .mesh_gateway
-//	 .local_bind_port      a static port connect-upstream-<service>-<destination>, so that
+//	 .local_bind_port      a static port connect_upstream_<service>_<destination>, so that
 //	                       the scheduler knows; a static port of the group of that number is
 //	                       taken if no service speaks of it. Two instances land on two nodes.
 //	                       With DynamicPorts, or when there is no number, a dynamic port

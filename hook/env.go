@@ -30,7 +30,7 @@ func (g *group) upstreamEnv(t *api.Task) map[string]string {
 		}
 		port := strconv.Itoa(b.number)
 		if b.number == 0 {
-			port = "${NOMAD_PORT_" + envName(b.label) + "}"
+			port = "${NOMAD_PORT_" + b.label + "}"
 		}
 		for _, name := range []string{b.destination, envName(b.destination)} {
 			env["NOMAD_UPSTREAM_ADDR_"+name] = net.JoinHostPort(b.address, port)

@@ -58,7 +58,7 @@ func hostRows() []row {
 			proxy:
 			  upstreams:
 			    - destination_name: db
-			      port: connect-upstream-web-db
+			      port: connect_upstream_web_db
 			standalone: true
 			`,
 		},

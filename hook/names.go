@@ -64,11 +64,16 @@ func envName(name string) string { return notInEnv.ReplaceAllString(name, "_") }
 // labelName is a name as it can be in the label of a port.
 func labelName(name string) string { return notInLabels.ReplaceAllString(name, "-") }
 
-// unique gives the name, or else name-2, name-3 and so on.
+// unique gives the name, or else name_2, name_3 and so on, with - for _ in a name
+// that has it.
 func unique(name string, taken func(string) bool) string {
+	separator := "_"
+	if strings.Contains(name, "-") {
+		separator = "-"
+	}
 	candidate := name
 	for i := 2; taken(candidate); i++ {
-		candidate = name + "-" + strconv.Itoa(i)
+		candidate = name + separator + strconv.Itoa(i)
 	}
 	return candidate
 }

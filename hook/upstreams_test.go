@@ -9,7 +9,7 @@ func upstreamRows() []row {
 			network:
 			  mode: host
 			  reserved_ports:
-			    - label: connect-upstream-web-db
+			    - label: connect_upstream_web_db
 			      static: 9191
 			  port:
 			    - label: http
@@ -18,7 +18,7 @@ func upstreamRows() []row {
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
-			      port: connect-upstream-web-db
+			      port: connect_upstream_web_db
 			`,
 		},
 		{
@@ -56,12 +56,12 @@ func upstreamRows() []row {
 			  port:
 			    - label: http
 			    - label: connect-proxy-web
-			    - label: connect-upstream-web-db
+			    - label: connect_upstream_web_db
 			proxy:
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
-			      port: connect-upstream-web-db
+			      port: connect_upstream_web_db
 			`,
 		},
 		{
@@ -82,7 +82,7 @@ func upstreamRows() []row {
 			  port:
 			    - label: http
 			    - label: connect-proxy-web
-			    - label: connect-upstream-web-db
+			    - label: connect_upstream_web_db
 			`,
 		},
 		{
@@ -92,7 +92,7 @@ func upstreamRows() []row {
 			upstreams:
 			  - destination_name: db
 			    local_bind_address: ::1
-			    port: connect-upstream-web-db
+			    port: connect_upstream_web_db
 			`,
 		},
 		{
@@ -109,7 +109,7 @@ func upstreamRows() []row {
 			network:
 			  mode: host
 			  reserved_ports:
-			    - label: connect-upstream-web-db
+			    - label: connect_upstream_web_db
 			      static: 9191
 			  port:
 			    - label: http
@@ -118,10 +118,10 @@ func upstreamRows() []row {
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
-			      port: connect-upstream-web-db
+			      port: connect_upstream_web_db
 			    - destination_name: cache
 			      local_bind_address: 127.0.0.2
-			      port: connect-upstream-web-db
+			      port: connect_upstream_web_db
 			`,
 		},
 		{
@@ -137,7 +137,7 @@ func upstreamRows() []row {
 			    destination_type: prepared_query
 			    mesh_gateway:
 			      mode: local
-			    port: connect-upstream-web-db
+			    port: connect_upstream_web_db
 			`,
 		},
 		{
@@ -184,7 +184,7 @@ func upstreamRows() []row {
 			        max_failures: 2
 			      protocol: http
 			    destination_name: db
-			    port: connect-upstream-web-db
+			    port: connect_upstream_web_db
 			`,
 		},
 	}
