@@ -52,6 +52,7 @@ func TestHook(t *testing.T) {
 		{name: "dynamic ports", file: "echo", flags: []string{"-dynamic-ports", "-var=text=dynamic"}, runs: true, check: hears("dynamic--hello")},
 		{name: "services", file: "services", runs: true, check: serves},
 		{name: "gateways", file: "gateways"},
+		{name: "every field", file: "fields"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -83,7 +83,7 @@ type row struct {
 }
 
 func allRows() []row {
-	return slices.Concat(stanzaRows(), upstreamRows(), hostRows(), sidecarTaskRows())
+	return slices.Concat(stanzaRows(), gatewayRows(), upstreamRows(), hostRows(), sidecarTaskRows())
 }
 
 func TestRewrite(t *testing.T) {

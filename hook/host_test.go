@@ -2,7 +2,7 @@ package hook
 
 import "github.com/hashicorp/nomad/api"
 
-// What fields mean on the host network, a row for each decision.
+// hostRows have what fields mean on the host network, one for each decision.
 func hostRows() []row {
 	oneOn := func(port string) string { return "network {\n port \"http\" {\n" + port + "\n }\n}\n" }
 	check := func(lines string) string {

@@ -9,7 +9,7 @@ import (
 
 type refusal struct{ name, group, want string }
 
-// What cannot be on the host network, with what its author is told.
+// refusals are what cannot be on the host network, with what its author is told.
 func refusals() []refusal {
 	named := func(name string) string {
 		return network + "service {\n name = \"" + name + "\"\n port = \"http\"\n connect {\n sidecar_service {}\n }\n}"

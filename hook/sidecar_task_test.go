@@ -7,7 +7,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// A row for every field of sidecar_task.
+// sidecarTaskRows have every field of sidecar_task.
 func sidecarTaskRows() []row {
 	with := func(body string) string { return network + web(sidecarTask(body)) }
 	part := func(of func(*api.Task) any) pick {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -130,14 +131,12 @@ func (s *service) label(b *binding) error {
 			return nil
 		}
 	}
-	if b.number != 0 {
-		for _, port := range ports.static(b.number) {
-			if ports.spoken(port) {
-				return s.refuse("the %s is to be on port %d, which is the group's static port %q already, and a service listens there; give one of them another number", b, b.number, port.Label)
-			}
-			b.label = port.Label
-			return nil
+	if reserved := ports.static(b.number); b.number != 0 && len(reserved) > 0 {
+		b.label = reserved[0].Label
+		if slices.ContainsFunc(reserved, ports.spoken) {
+			return s.refuse("the %s is to be on port %d, which is the group's static port %q already, and a service listens there; give one of them another number", b, b.number, b.label)
 		}
+		return nil
 	}
 	// Nomad knows the port as a variable under no other name than the label's
 	// while it fills in variables; so the label has only what such a name can have.

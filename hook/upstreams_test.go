@@ -1,6 +1,6 @@
 package hook
 
-// A row for every field of upstreams.
+// upstreamRows have every field of upstreams.
 func upstreamRows() []row {
 	return []row{
 		{

@@ -29,11 +29,12 @@ func node(v reflect.Value, said bool) *yaml.Node {
 		return mapNode(v)
 	case reflect.Slice:
 		return listNode(v)
+	default:
+		if v.IsZero() && !said {
+			return nil
+		}
+		return scalar(v.Interface())
 	}
-	if v.IsZero() && !said {
-		return nil
-	}
-	return scalar(v.Interface())
 }
 
 func scalar(value any) *yaml.Node {
