@@ -18,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-connect/e2e/agents"
+	"nomad-driver-connect/e2e/stanza"
 )
 
 // pipe runs one of the binaries on a text. Statuses up to the one that is allowed
@@ -61,6 +62,30 @@ func TestHook(t *testing.T) {
 		})
 	}
 	nothingLeft(t, c)
+}
+
+// A real Nomad takes what comes of every field, or the hook refuses it.
+func TestHook_rows(t *testing.T) {
+	c := cluster(t)
+	nomad := filepath.Join(*tools, "nomad")
+	for _, r := range stanza.Rows() {
+		t.Run(r.Name, func(t *testing.T) {
+			args := []string{"hook", "-"}
+			if r.Dynamic {
+				args = []string{"hook", "-dynamic-ports", "-"}
+			}
+			text, _ := pipe(t, c, 0, stanza.Job(r.Group), *plugin, args...)
+			pipe(t, c, 0, text, nomad, "job", "validate", "-json", "-")
+			pipe(t, c, 1, text, nomad, "job", "plan", "-json", "-")
+		})
+	}
+	for _, r := range stanza.Refusals() {
+		t.Run(r.Name, func(t *testing.T) {
+			text, status := pipe(t, c, 1, stanza.Job(r.Group), *plugin, "hook", "-")
+			must.One(t, status)
+			must.Eq(t, "", text)
+		})
+	}
 }
 
 func (tc hookCase) test(t *testing.T, c *agents.Cluster) {

@@ -4,12 +4,14 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/stanza"
 )
 
 // A diff has the words of job files: names, durations, and what is there without
 // a value.
 func TestDiff(t *testing.T) {
-	before := parse(t, inJob(network+web(sidecar(""))+"shutdown_delay = \"0s\"\n"))
+	before := parse(t, stanza.Job(stanza.Network+stanza.Web(stanza.Sidecar(""))+"shutdown_delay = \"0s\"\n"))
 	result, err := Rewrite(before, Options{})
 	must.NoError(t, err)
 	diff, err := Diff("job", before, result.Job)

@@ -69,6 +69,9 @@
 //	                       the address of that. Upstreams need none: they are on 127.0.0.1
 //	                       without it, so no client needs host_network "loopback"
 //
+// Texts of the block stay texts: Nomad's client reads a task's config as
+// templates, so %{ and a ${ that begins no variable are escaped (template.go).
+//
 // Service names must be known when the job is submitted, as Nomad has it; they
 // are written out, since Nomad finds the sidecar's token by the name. Two
 // services of a name are told apart by their ports (service_port).

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"github.com/hashicorp/nomad/jobspec2"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/stanza"
 )
 
 // Any job is refused or rewritten, and then nothing has changed but what this
@@ -24,11 +26,11 @@ func FuzzRewrite(f *testing.F) {
 			f.Add(text, false)
 		}
 	}
-	for _, r := range allRows() {
-		add(inJob(r.group))
+	for _, r := range stanza.Rows() {
+		add(stanza.Job(r.Group))
 	}
-	for _, r := range refusals() {
-		add(inJob(r.group))
+	for _, r := range stanza.Refusals() {
+		add(stanza.Job(r.Group))
 	}
 	f.Fuzz(func(t *testing.T, body []byte, dynamic bool) {
 		job := parseAny(body)

@@ -25,7 +25,7 @@ func (s *service) configure() error {
 		block["proxy"] = proxy
 	}
 	config := s.task.Config
-	config["sidecar_service"] = block
+	config["sidecar_service"] = escape(block)
 	setDefault(config, "service", any(s.name))
 	if err := s.tellApart(config); err != nil {
 		return err

@@ -30,6 +30,7 @@ job "hook-fields" {
               protocol                 = "http"
               local_connect_timeout_ms = 250
               envoy_stats_tags         = ["a=b"]
+              text                     = "%%{ $${a b} is only a text"
             }
             expose {
               path {
@@ -76,7 +77,7 @@ job "hook-fields" {
             }
             upstreams {
               destination_name       = "cache"
-              local_bind_socket_path = "$${NOMAD_ALLOC_DIR}/tmp/cache.sock"
+              local_bind_socket_path = "${NOMAD_ALLOC_DIR}/tmp/cache.sock"
               local_bind_socket_mode = "0660"
             }
           }

@@ -42,7 +42,7 @@ job "hook-services" {
             }
             upstreams {
               destination_name       = "hook-echo"
-              local_bind_socket_path = "$${NOMAD_ALLOC_DIR}/tmp/echo.sock"
+              local_bind_socket_path = "${NOMAD_ALLOC_DIR}/tmp/echo.sock"
               local_bind_socket_mode = "0660"
             }
             upstreams {

@@ -1,11 +1,11 @@
-package hook
+package stanza
 
 // upstreamRows have every field of upstreams.
-func upstreamRows() []row {
-	return []row{
+func upstreamRows() []Row {
+	return []Row{
 		{
-			field: "destination_name, local_bind_port", group: network + web(upstream()), pick: proxyAndPorts,
-			want: `
+			Name: "destination_name, local_bind_port", Group: Network + Web(Upstream()), Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  reserved_ports:
@@ -22,16 +22,16 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "the app's variables", group: network + web(upstream()), pick: appEnv,
-			want: `
+			Name: "the app's variables", Group: Network + Web(Upstream()), Pick: appEnv,
+			Want: `
 			NOMAD_UPSTREAM_ADDR_db: 127.0.0.1:9191
 			NOMAD_UPSTREAM_IP_db: 127.0.0.1
 			NOMAD_UPSTREAM_PORT_db: "9191"
 			`,
 		},
 		{
-			field: "local_bind_port, reserved already", group: "network {\n port \"http\" {}\n port \"db\" {\n static = 9191\n host_network = \"loopback\"\n }\n}\n" + web(upstream()), pick: proxyAndPorts,
-			want: `
+			Name: "local_bind_port, reserved already", Group: "network {\n port \"http\" {}\n port \"db\" {\n static = 9191\n host_network = \"loopback\"\n }\n}\n" + Web(Upstream()), Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  reserved_ports:
@@ -49,8 +49,8 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "local_bind_port with dynamic ports", group: network + web(upstream()), options: Options{DynamicPorts: true}, pick: proxyAndPorts,
-			want: `
+			Name: "local_bind_port with dynamic ports", Group: Network + Web(Upstream()), Dynamic: true, Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  port:
@@ -65,8 +65,8 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "variables with dynamic ports", group: network + web(proxy("upstreams {\n destination_name = \"a-b.c\"\n local_bind_port = 9191\n}")), options: Options{DynamicPorts: true}, pick: appEnv,
-			want: `
+			Name: "variables with dynamic ports", Group: Network + Web(Proxy("upstreams {\n destination_name = \"a-b.c\"\n local_bind_port = 9191\n}")), Dynamic: true, Pick: appEnv,
+			Want: `
 			NOMAD_UPSTREAM_ADDR_a-b.c: 127.0.0.1:${NOMAD_PORT_connect_upstream_web_a_b_c}
 			NOMAD_UPSTREAM_ADDR_a_b_c: 127.0.0.1:${NOMAD_PORT_connect_upstream_web_a_b_c}
 			NOMAD_UPSTREAM_IP_a-b.c: 127.0.0.1
@@ -76,8 +76,8 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "no local_bind_port", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n}")), pick: networks,
-			want: `
+			Name: "no local_bind_port", Group: Network + Web(Proxy("upstreams {\n destination_name = \"db\"\n}")), Pick: networks,
+			Want: `
 			- mode: host
 			  port:
 			    - label: http
@@ -86,8 +86,8 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "local_bind_address", group: network + web(upstream(`local_bind_address = "::1"`)), pick: proxyBlock,
-			want: `
+			Name: "local_bind_address", Group: Network + Web(Upstream(`local_bind_address = "::1"`)), Pick: proxyBlock,
+			Want: `
 			local_service_address: 127.0.0.1
 			upstreams:
 			  - destination_name: db
@@ -96,16 +96,16 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "variables with local_bind_address", group: network + web(upstream(`local_bind_address = "::1"`)), pick: appEnv,
-			want: `
+			Name: "variables with local_bind_address", Group: Network + Web(Upstream(`local_bind_address = "::1"`)), Pick: appEnv,
+			Want: `
 			NOMAD_UPSTREAM_ADDR_db: '[::1]:9191'
 			NOMAD_UPSTREAM_IP_db: ::1
 			NOMAD_UPSTREAM_PORT_db: "9191"
 			`,
 		},
 		{
-			field: "one port on two addresses", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n local_bind_port = 9191\n}\nupstreams {\n destination_name = \"cache\"\n local_bind_port = 9191\n local_bind_address = \"127.0.0.2\"\n}")), pick: proxyAndPorts,
-			want: `
+			Name: "one port on two addresses", Group: Network + Web(Proxy("upstreams {\n destination_name = \"db\"\n local_bind_port = 9191\n}\nupstreams {\n destination_name = \"cache\"\n local_bind_port = 9191\n local_bind_address = \"127.0.0.2\"\n}")), Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  reserved_ports:
@@ -125,8 +125,8 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "destination_*, datacenter, mesh_gateway", group: network + web(upstream("destination_type = \"prepared_query\"", "destination_namespace = \"ns\"", "destination_partition = \"p\"", "destination_peer = \"peer\"", "datacenter = \"dc2\"", "mesh_gateway {\n mode = \"local\"\n}")), pick: proxyBlock,
-			want: `
+			Name: "destination_*, datacenter, mesh_gateway", Group: Network + Web(Upstream("destination_type = \"prepared_query\"", "destination_namespace = \"ns\"", "destination_partition = \"p\"", "destination_peer = \"peer\"", "datacenter = \"dc2\"", "mesh_gateway {\n mode = \"local\"\n}")), Pick: proxyBlock,
+			Want: `
 			local_service_address: 127.0.0.1
 			upstreams:
 			  - datacenter: dc2
@@ -141,8 +141,8 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "local_bind_socket_path, local_bind_socket_mode", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"$${NOMAD_ALLOC_DIR}/tmp/db.sock\"\n local_bind_socket_mode = \"0660\"\n}")), pick: proxyAndPorts,
-			want: `
+			Name: "local_bind_socket_path, local_bind_socket_mode", Group: Network + Web(Proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"$${NOMAD_ALLOC_DIR}/tmp/db.sock\"\n local_bind_socket_mode = \"0660\"\n}")), Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  port:
@@ -157,12 +157,12 @@ func upstreamRows() []row {
 			`,
 		},
 		{
-			field: "no variables of a socket", group: network + web(proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"/run/db.sock\"\n}")), pick: appEnv,
-			want: "",
+			Name: "no variables of a socket", Group: Network + Web(Proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"/run/db.sock\"\n}")), Pick: appEnv,
+			Want: "",
 		},
 		{
-			field: "config", group: network + web(upstream("config {\n protocol = \"http\"\n connect_timeout_ms = 5000\n envoy_listener_json = \"{}\"\n envoy_cluster_json = \"{}\"\n balance_outbound_connections = \"exact_balance\"\n limits {\n max_connections = 3\n max_pending_requests = 4\n max_concurrent_requests = 5\n }\n passive_health_check = {\n interval = 10000000000\n max_failures = 2\n enforcing_consecutive_5xx = 50\n max_ejection_percent = 20\n base_ejection_time = \"30s\"\n }\n mesh_gateway {\n mode = \"local\"\n }\n}")), pick: proxyBlock,
-			want: `
+			Name: "config", Group: Network + Web(Upstream("config {\n protocol = \"http\"\n connect_timeout_ms = 5000\n envoy_listener_json = \"{}\"\n envoy_cluster_json = \"{}\"\n balance_outbound_connections = \"exact_balance\"\n limits {\n max_connections = 3\n max_pending_requests = 4\n max_concurrent_requests = 5\n }\n passive_health_check = {\n interval = 10000000000\n max_failures = 2\n enforcing_consecutive_5xx = 50\n max_ejection_percent = 20\n base_ejection_time = \"30s\"\n }\n mesh_gateway {\n mode = \"local\"\n }\n}")), Pick: proxyBlock,
+			Want: `
 			local_service_address: 127.0.0.1
 			upstreams:
 			  - config:

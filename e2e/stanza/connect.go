@@ -1,13 +1,13 @@
-package hook
+package stanza
 
 import "github.com/hashicorp/nomad/api"
 
-// stanzaRows have every field of the connect block that Nomad's documentation has.
-func stanzaRows() []row {
-	return []row{
+// connectRows have every field of the connect block that Nomad's documentation has.
+func connectRows() []Row {
+	return []Row{
 		{
-			field: "native", group: network + web("native = true"), pick: firstService,
-			want: `
+			Name: "native", Group: Network + Web("native = true"), Pick: firstService,
+			Want: `
 			name: web
 			port: http
 			connect:
@@ -15,8 +15,8 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "sidecar_service", group: network + web(sidecar("")), pick: whole,
-			want: `
+			Name: "sidecar_service", Group: Network + Web(Sidecar("")), Pick: whole,
+			Want: `
 			name: g
 			task:
 			  - name: app
@@ -63,8 +63,8 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "sidecar_service.port, a label of the group", group: "network {\n port \"http\" {}\n port \"mesh\" {\n static = 21000\n }\n}\n" + web(sidecar(`port = "mesh"`)), pick: proxyAndPort,
-			want: `
+			Name: "sidecar_service.port, a label of the group", Group: "network {\n port \"http\" {}\n port \"mesh\" {\n static = 21000\n }\n}\n" + Web(Sidecar(`port = "mesh"`)), Pick: proxyAndPort,
+			Want: `
 			network:
 			  mode: host
 			  reserved_ports:
@@ -76,8 +76,8 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "sidecar_service.port, a new label", group: network + web(sidecar(`port = "mesh"`)), pick: proxyAndPort,
-			want: `
+			Name: "sidecar_service.port, a new label", Group: Network + Web(Sidecar(`port = "mesh"`)), Pick: proxyAndPort,
+			Want: `
 			network:
 			  mode: host
 			  port:
@@ -87,8 +87,8 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "tags, meta, disable_default_tcp_check", group: network + web(sidecar("tags = [\"a\", \"b\"]\n meta {\n owner = \"me\"\n }\n disable_default_tcp_check = true")), pick: block,
-			want: `
+			Name: "tags, meta, disable_default_tcp_check", Group: Network + Web(Sidecar("tags = [\"a\", \"b\"]\n meta {\n owner = \"me\"\n }\n disable_default_tcp_check = true")), Pick: block,
+			Want: `
 			disable_default_tcp_check: true
 			meta:
 			  owner: me
@@ -101,14 +101,14 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "proxy.local_service_address", group: network + web(proxy(`local_service_address = "127.0.0.2"`)), pick: proxyBlock,
-			want: `
+			Name: "proxy.local_service_address", Group: Network + Web(Proxy(`local_service_address = "127.0.0.2"`)), Pick: proxyBlock,
+			Want: `
 			local_service_address: 127.0.0.2
 			`,
 		},
 		{
-			field: "proxy.local_service_port", group: network + web(proxy("local_service_port = 8080")), pick: proxyAndPorts,
-			want: `
+			Name: "proxy.local_service_port", Group: Network + Web(Proxy("local_service_port = 8080")), Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  reserved_ports:
@@ -123,8 +123,8 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "proxy.config", group: network + web(proxy("config {\n protocol = \"http\"\n envoy_stats_tags = [\"a=b\"]\n local_connect_timeout_ms = 250\n }")), pick: proxyBlock,
-			want: `
+			Name: "proxy.config", Group: Network + Web(Proxy("config {\n protocol = \"http\"\n envoy_stats_tags = [\"a=b\"]\n local_connect_timeout_ms = 250\n }")), Pick: proxyBlock,
+			Want: `
 			config:
 			  envoy_stats_tags:
 			    - a=b
@@ -134,8 +134,16 @@ func stanzaRows() []row {
 			`,
 		},
 		{
-			field: "proxy.expose.path", group: "network {\n port \"http\" {}\n port \"metrics\" {\n to = -1\n }\n}\n" + web(proxy("expose {\n path {\n path = \"/metrics\"\n protocol = \"http\"\n local_path_port = 9001\n listener_port = \"metrics\"\n }\n }")), pick: proxyAndPorts,
-			want: `
+			Name: "texts with templates in them", Group: Network + Web(Proxy("config {\n a = \"100%%{ $${a b} $${NOMAD_ALLOC_ID} $${env[\\\"HOME\\\"]}\"\n }")), Pick: proxyBlock,
+			Want: `
+			config:
+			  a: 100%%{ $${a b} ${NOMAD_ALLOC_ID} ${env["HOME"]}
+			local_service_address: 127.0.0.1
+			`,
+		},
+		{
+			Name: "proxy.expose.path", Group: "network {\n port \"http\" {}\n port \"metrics\" {\n to = -1\n }\n}\n" + Web(Proxy("expose {\n path {\n path = \"/metrics\"\n protocol = \"http\"\n local_path_port = 9001\n listener_port = \"metrics\"\n }\n }")), Pick: proxyAndPorts,
+			Want: `
 			network:
 			  mode: host
 			  port:
