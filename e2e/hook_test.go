@@ -88,6 +88,25 @@ func TestHook_rows(t *testing.T) {
 	}
 }
 
+// Two instances with an upstream on a port by number need two nodes, and two with
+// one that Nomad chooses do not.
+func TestHook_placement(t *testing.T) {
+	c := cluster(t)
+	two := stanza.Job("count = 2\n" + stanza.Network + stanza.Web(stanza.Upstream()))
+	plan := func(flags ...string) *api.JobPlanResponse {
+		text, _ := pipe(t, c, 0, two, *plugin, append(append([]string{"hook"}, flags...), "-")...)
+		var written struct{ Job *api.Job }
+		must.NoError(t, json.Unmarshal([]byte(text), &written))
+		answer, _, err := c.Nomad.Client.Jobs().Plan(written.Job, true, nil)
+		must.NoError(t, err)
+		return answer
+	}
+	failed := plan().FailedTGAllocs["g"]
+	must.NotNil(t, failed)
+	must.MapContainsKey(t, failed.ConstraintFiltered, "distinct_hosts")
+	must.MapEmpty(t, plan("-dynamic-ports").FailedTGAllocs)
+}
+
 func (tc hookCase) test(t *testing.T, c *agents.Cluster) {
 	nomad := filepath.Join(*tools, "nomad")
 	file := filepath.Join("testdata", "hook", tc.file+".nomad.hcl")

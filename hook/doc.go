@@ -40,8 +40,10 @@
 //	 .destination_*        pass; so do .datacenter and .mesh_gateway
 //	 .local_bind_port      a static port connect_upstream_<service>_<destination>, so that
 //	                       the scheduler knows; a static port of the group of that number is
-//	                       taken if no service speaks of it. Two instances land on two nodes.
-//	                       With DynamicPorts, or when there is no number, a dynamic port
+//	                       taken if no service speaks of it. Two instances land on two nodes,
+//	                       by the constraint distinct_hosts, too, as Nomad gives a static
+//	                       port once for each address of a node. With DynamicPorts, or when
+//	                       there is no number, a dynamic port
 //	 .local_bind_address   passes; 127.0.0.1 by default
 //	 .local_bind_socket_*  pass; there is no port then, and no variable
 //	 .config               passes when the driver knows its keys, else it is refused

@@ -108,6 +108,10 @@ func concerned(g *api.TaskGroup) bool {
 
 // without removes what the hook may change, in a group as it was and as it is.
 func without(g *api.TaskGroup) {
+	g.Constraints = slices.DeleteFunc(g.Constraints, func(c *api.Constraint) bool { return c != nil && c.Operand == api.ConstraintDistinctHosts })
+	if len(g.Constraints) == 0 {
+		g.Constraints = nil
+	}
 	for _, n := range g.Networks {
 		n.Mode, n.DynamicPorts, n.ReservedPorts = "", nil, nil
 	}

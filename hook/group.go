@@ -80,6 +80,7 @@ func (g *group) rewrite() error {
 		}
 	}
 	g.tellApps()
+	g.onePerNode()
 	for _, s := range g.services {
 		s.Connect = nil
 	}

@@ -47,7 +47,7 @@ func (s *service) upstream(u *api.ConsulUpstream) (map[string]any, error) {
 	put(block, "destination_peer", u.DestinationPeer)
 	put(block, "datacenter", u.Datacenter)
 	put(block, "port", b.label)
-	put(block, "local_bind_address", u.LocalBindAddress)
+	put(block, "local_bind_address", b.address) // whatever address Nomad gives the port on
 	put(block, "local_bind_socket_path", u.LocalBindSocketPath)
 	put(block, "local_bind_socket_mode", u.LocalBindSocketMode)
 	if u.MeshGateway != nil && u.MeshGateway.Mode != "" {
@@ -143,4 +143,19 @@ func (s *service) label(b *binding) error {
 	b.label = ports.free("connect_upstream_" + envName(s.name) + "_" + envName(b.destination))
 	ports.add(api.Port{Label: b.label, Value: b.number})
 	return nil
+}
+
+// onePerNode keeps instances apart that would be at the same place. Static ports
+// alone do not where a node has several addresses, as of IPv4 and IPv6: Nomad
+// gives each instance the port on another.
+func (g *group) onePerNode() {
+	isStatic := func(b *binding) bool { return b.number != 0 }
+	isDistinct := func(c *api.Constraint) bool { return c != nil && c.Operand == api.ConstraintDistinctHosts }
+	if !slices.ContainsFunc(g.bindings, isStatic) || slices.ContainsFunc(g.Constraints, isDistinct) {
+		return
+	}
+	if slices.Contains([]string{api.JobTypeSystem, api.JobTypeSysbatch}, deref(g.job.Type)) { // they are apart
+		return
+	}
+	g.Constraints = append(g.Constraints, api.NewConstraint("", api.ConstraintDistinctHosts, "true"))
 }

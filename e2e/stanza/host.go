@@ -62,6 +62,7 @@ func hostRows() []Row {
 			proxy:
 			  upstreams:
 			    - destination_name: db
+			      local_bind_address: 127.0.0.1
 			      port: connect_upstream_web_db
 			standalone: true
 			`,

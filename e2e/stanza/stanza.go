@@ -26,7 +26,7 @@ type Pick func(*api.TaskGroup) any
 
 // Rows are all of them.
 func Rows() []Row {
-	return slices.Concat(connectRows(), gatewayRows(), upstreamRows(), hostRows(), sidecarTaskRows())
+	return slices.Concat(connectRows(), gatewayRows(), upstreamRows(), upstreamConfigRows(), hostRows(), sidecarTaskRows())
 }
 
 const app = `
@@ -74,6 +74,7 @@ func proxyBlock(g *api.TaskGroup) any   { return block(g).(map[string]any)["prox
 func appEnv(g *api.TaskGroup) any       { return g.Tasks[0].Env }
 func firstService(g *api.TaskGroup) any { return g.Services[0] }
 func networks(g *api.TaskGroup) any     { return g.Networks }
+func constraints(g *api.TaskGroup) any  { return g.Constraints }
 func proxyAndPorts(g *api.TaskGroup) any {
 	return map[string]any{"network": g.Networks[0], "proxy": proxyBlock(g)}
 }

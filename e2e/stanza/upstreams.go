@@ -18,9 +18,18 @@ func upstreamRows() []Row {
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
+			      local_bind_address: 127.0.0.1
 			      port: connect_upstream_web_db
 			`,
 		},
+		{
+			Name: "local_bind_port, one instance on a node", Group: Network + Web(Upstream()), Pick: constraints,
+			Want: `
+			- value: "true"
+			  operator: distinct_hosts
+			`,
+		},
+		{Name: "dynamic ports, more instances on a node", Group: Network + Web(Upstream()), Dynamic: true, Pick: constraints},
 		{
 			Name: "the app's variables", Group: Network + Web(Upstream()), Pick: appEnv,
 			Want: `
@@ -45,6 +54,7 @@ func upstreamRows() []Row {
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
+			      local_bind_address: 127.0.0.1
 			      port: db
 			`,
 		},
@@ -61,6 +71,7 @@ func upstreamRows() []Row {
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
+			      local_bind_address: 127.0.0.1
 			      port: connect_upstream_web_db
 			`,
 		},
@@ -118,6 +129,7 @@ func upstreamRows() []Row {
 			  local_service_address: 127.0.0.1
 			  upstreams:
 			    - destination_name: db
+			      local_bind_address: 127.0.0.1
 			      port: connect_upstream_web_db
 			    - destination_name: cache
 			      local_bind_address: 127.0.0.2
@@ -135,6 +147,7 @@ func upstreamRows() []Row {
 			    destination_partition: p
 			    destination_peer: peer
 			    destination_type: prepared_query
+			    local_bind_address: 127.0.0.1
 			    mesh_gateway:
 			      mode: local
 			    port: connect_upstream_web_db
@@ -159,33 +172,6 @@ func upstreamRows() []Row {
 		{
 			Name: "no variables of a socket", Group: Network + Web(Proxy("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"/run/db.sock\"\n}")), Pick: appEnv,
 			Want: "",
-		},
-		{
-			Name: "config", Group: Network + Web(Upstream("config {\n protocol = \"http\"\n connect_timeout_ms = 5000\n envoy_listener_json = \"{}\"\n envoy_cluster_json = \"{}\"\n balance_outbound_connections = \"exact_balance\"\n limits {\n max_connections = 3\n max_pending_requests = 4\n max_concurrent_requests = 5\n }\n passive_health_check = {\n interval = 10000000000\n max_failures = 2\n enforcing_consecutive_5xx = 50\n max_ejection_percent = 20\n base_ejection_time = \"30s\"\n }\n mesh_gateway {\n mode = \"local\"\n }\n}")), Pick: proxyBlock,
-			Want: `
-			local_service_address: 127.0.0.1
-			upstreams:
-			  - config:
-			      balance_outbound_connections: exact_balance
-			      connect_timeout_ms: 5000
-			      envoy_cluster_json: '{}'
-			      envoy_listener_json: '{}'
-			      limits:
-			        max_concurrent_requests: 5
-			        max_connections: 3
-			        max_pending_requests: 4
-			      mesh_gateway:
-			        mode: local
-			      passive_health_check:
-			        base_ejection_time: 30s
-			        enforcing_consecutive_5xx: 50
-			        interval: 10s
-			        max_ejection_percent: 20
-			        max_failures: 2
-			      protocol: http
-			    destination_name: db
-			    port: connect_upstream_web_db
-			`,
 		},
 	}
 }
