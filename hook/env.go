@@ -1,6 +1,8 @@
 package hook
 
 import (
+	"cmp"
+	"maps"
 	"net"
 	"strconv"
 
@@ -11,14 +13,28 @@ import (
 // own Connect says where an upstream is. What a task sets itself stays.
 func (g *group) tellApps() {
 	for _, t := range g.Tasks {
-		if env := g.upstreamEnv(t); len(env) > 0 {
-			if t.Env == nil {
-				t.Env = map[string]string{}
-			}
-			for name, value := range env {
-				setDefault(t.Env, name, value)
-			}
+		env := g.upstreamEnv(t)
+		for name := range t.Env {
+			delete(env, name)
 		}
+		if len(env) == 0 {
+			continue
+		}
+		if t.Env == nil {
+			t.Env = map[string]string{}
+		}
+		resolve(t.Env, env)
+		maps.Copy(t.Env, env)
+	}
+}
+
+// resolve puts the variables into those of the task that speak of them. Nomad
+// fills a task's variables in in any order: one may not see the other.
+func resolve(vars, known map[string]string) {
+	for name, value := range vars {
+		vars[name] = variable.ReplaceAllStringFunc(value, func(reference string) string {
+			return cmp.Or(known[reference[2:len(reference)-1]], reference)
+		})
 	}
 }
 

@@ -1,5 +1,7 @@
 package stanza
 
+import "github.com/hashicorp/nomad/api"
+
 // upstreamRows have every field of upstreams.
 func upstreamRows() []Row {
 	return []Row{
@@ -104,6 +106,14 @@ func upstreamRows() []Row {
 			  - destination_name: db
 			    local_bind_address: ::1
 			    port: connect_upstream_web_db
+			`,
+		},
+		{
+			Name: "variables in variables", Group: Network + Web(Upstream()) + "task \"other\" {\n driver = \"raw_exec\"\n config {\n command = \"$${NOMAD_UPSTREAM_IP_db}\"\n }\n env {\n URL = \"http://${NOMAD_UPSTREAM_ADDR_db}/${NOMAD_UPSTREAM_ADDR_x}\"\n }\n}\n",
+			Dynamic: true, Pick: func(g *api.TaskGroup) any { return []any{g.Tasks[0].Env["URL"], g.Tasks[0].Config} },
+			Want: `
+			- http://127.0.0.1:${NOMAD_PORT_connect_upstream_web_db}/${NOMAD_UPSTREAM_ADDR_x}
+			- command: ${NOMAD_UPSTREAM_IP_db}
 			`,
 		},
 		{

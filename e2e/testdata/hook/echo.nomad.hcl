@@ -105,11 +105,14 @@ job "hook-echo" {
         command = "sh"
         args = ["-c", <<-EOT
           while sleep 1; do
-            echo hello | socat -t 1 - TCP:$NOMAD_UPSTREAM_ADDR_hook_echo
+            echo hello | socat -t 1 - $ECHO
             echo hello | socat -t 1 - TCP:$NOMAD_UPSTREAM_IP_hook_echo:$NOMAD_UPSTREAM_PORT_hook_echo
           done
         EOT
         ]
+      }
+      env {
+        ECHO = "TCP:${NOMAD_UPSTREAM_ADDR_hook_echo}"
       }
       resources {
         cpu    = 20
