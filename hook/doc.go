@@ -53,7 +53,7 @@
 //
 // Every task but the sidecar itself gets NOMAD_UPSTREAM_{ADDR,IP,PORT}_<destination>
 // unless it sets them. What its other variables take from them is written out:
-// Nomad fills variables in in any order.
+// Nomad resolves them in any order.
 //
 // # What things mean on the host network
 //

@@ -29,7 +29,7 @@ func (g *group) tellApps() {
 }
 
 // resolve puts the variables into those of the task that speak of them. Nomad
-// fills a task's variables in in any order: one may not see the other.
+// resolves the variables of a task in any order: one may not see the other.
 func resolve(vars, known map[string]string) {
 	for name, value := range vars {
 		vars[name] = variable.ReplaceAllStringFunc(value, func(reference string) string {
