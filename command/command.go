@@ -19,6 +19,7 @@ func Run(args []string, version string, stdout, stderr io.Writer) int {
 	app.ErrorWriter = stderr
 	app.Commands = map[string]cli.CommandFactory{
 		"bootstrap": func() (cli.Command, error) { return &bootstrapCommand{ui: ui, stderr: stderr}, nil },
+		"hook":      func() (cli.Command, error) { return &hookCommand{ui: ui, stdin: os.Stdin}, nil },
 		"version":   func() (cli.Command, error) { return versionCommand{ui, version}, nil },
 	}
 	status, err := app.Run()

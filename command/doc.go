@@ -8,4 +8,7 @@
 //
 // bootstrap_flags.go has the flags, bootstrap.go the way from one end to the
 // other, fetch.go what is asked of Consul, gateway.go what -register tells it.
+//
+// The hook command (hook.go, write.go) is the way from a file to package hook
+// and back.
 package command

@@ -16,6 +16,17 @@ func newFlags(name string) *flag.FlagSet {
 	return fs
 }
 
+// stringList is a flag that may be given more than once.
+type stringList []string
+
+func (l *stringList) String() string { return strings.Join(*l, ",") }
+
+// Set implements flag.Value.
+func (l *stringList) Set(value string) error {
+	*l = append(*l, value)
+	return nil
+}
+
 // helpOf lists flags as consul does: the name with its value, then what it
 // does.
 func helpOf(fs *flag.FlagSet) string {

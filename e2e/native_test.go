@@ -262,6 +262,9 @@ job "gateway" {
           config {
             bootstrap {}
           }
+          env {
+            CONSUL_GRPC_ADDR = "127.0.0.1:%d" # for Nomad, which takes it to be 8502
+          }
         }
       }
     }
@@ -274,7 +277,7 @@ func TestNative_gateway(t *testing.T) {
 	c := newBridgedCluster(t)
 	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
 	s := openShop(t, c)
-	_, err := c.Nomad.Run(t.Context(), gatewayJob)
+	_, err := c.Nomad.Run(t.Context(), fmt.Sprintf(gatewayJob, c.Consul.GRPC))
 	must.NoError(t, err)
 	defer tellStory(t, c, "gateway")
 	ask := agents.AskEcho("10.123.0.1:9700")

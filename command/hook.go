@@ -1,0 +1,146 @@
+package command
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/hashicorp/cli"
+
+	"nomad-driver-connect/hook"
+)
+
+type hookCommand struct {
+	ui    cli.Ui
+	stdin io.Reader
+}
+
+// hookOptions are the flags of the hook command. Those that say how a job is
+// read are nomad's.
+type hookOptions struct {
+	file         string // "-" is stdin
+	vars         stringList
+	varFiles     stringList
+	json         bool
+	out          string
+	diff         bool
+	dynamicPorts bool
+}
+
+func (*hookCommand) Synopsis() string {
+	return "Rewrites a job with Nomad's connect blocks for host networking"
+}
+
+func (*hookCommand) Help() string {
+	_, fs := newHookFlags()
+	return `Usage: ` + binary + ` hook [options] <file>|-
+
+  Rewrites a job (HCL or JSON) whose groups are on host networking and have
+  connect blocks as for bridge networking: each sidecar becomes a task of this
+  driver, with its ports, and the connect block goes. Nothing else of the job
+  changes. Prints the job as JSON; what its author should know goes to stderr.
+  What cannot work on the host network is refused, with the way out. "-" is
+  standard input. A second pass changes nothing.
+
+      $ ` + binary + ` hook web.nomad.hcl | nomad job plan -json -
+      $ ` + binary + ` hook web.nomad.hcl | nomad job run -json -
+
+  What it does to the job:
+
+      $ ` + binary + ` hook -diff web.nomad.hcl
+
+Options:
+
+` + helpOf(fs)
+}
+
+func newHookFlags() (*hookOptions, *flag.FlagSet) {
+	o := &hookOptions{}
+	fs := newFlags("hook")
+	fs.Var(&o.vars, "var", "Sets a variable of the job, as `name=value`. May be given more than once. NOMAD_VAR_name in the environment does so, too.")
+	fs.Var(&o.varFiles, "var-file", "A `file` with variables of the job. May be given more than once.")
+	fs.BoolVar(&o.json, "json", false, "The job is JSON of Nomad's API. What begins with { is taken for that anyway.")
+	fs.StringVar(&o.out, "out", "", "The `file` to write the job to instead of stdout. It is there as a whole or not at all.")
+	fs.BoolVar(&o.diff, "diff", false, "Print what would change, in the words of job files, and no job. The exit status is 0 with and without changes.")
+	fs.BoolVar(&o.dynamicPorts, "dynamic-ports", false, "Let Nomad choose where apps find their upstreams; they read it from NOMAD_UPSTREAM_ADDR_<destination>. Otherwise an upstream's local_bind_port is reserved on the node, and two instances run on two nodes.")
+	return o, fs
+}
+
+func parseHookFlags(args []string) (*hookOptions, error) {
+	o, fs := newHookFlags()
+	if err := fs.Parse(args); err != nil {
+		return nil, fmt.Errorf("%w; see %s hook -help", err, binary)
+	}
+	switch {
+	case fs.NArg() != 1:
+		return nil, fmt.Errorf("%d files are given; the hook takes one job file after the options, or - for standard input", fs.NArg())
+	case o.diff && o.out != "":
+		return nil, errors.New("-diff cannot go with -out: it writes no job")
+	}
+	o.file = fs.Arg(0)
+	return o, nil
+}
+
+// Run implements cli.Command.
+func (c *hookCommand) Run(args []string) int {
+	if err := c.run(args); err != nil {
+		c.ui.Error(err.Error())
+		return 1
+	}
+	return 0
+}
+
+func (c *hookCommand) run(args []string) error {
+	o, err := parseHookFlags(args)
+	if err != nil {
+		return err
+	}
+	source, err := c.source(o)
+	if err != nil {
+		return err
+	}
+	job, err := hook.Parse(source)
+	if err != nil {
+		return err
+	}
+	result, err := hook.Rewrite(job, hook.Options{DynamicPorts: o.dynamicPorts})
+	if err != nil {
+		return err
+	}
+	for _, warning := range result.Warnings {
+		c.ui.Warn("Warning: " + warning)
+	}
+	if o.diff {
+		diff, err := hook.Diff(source.Path, job, result.Job)
+		if err == nil && diff != "" {
+			c.ui.Output(diff[:len(diff)-1]) // Output ends the line
+		}
+		return err
+	}
+	text, err := hook.Encode(result.Job)
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		return writeWhole(o.out, text)
+	}
+	c.ui.Output(string(text[:len(text)-1]))
+	return nil
+}
+
+func (c *hookCommand) source(o *hookOptions) (hook.Source, error) {
+	source := hook.Source{Path: o.file, JSON: o.json, Vars: o.vars, VarFiles: o.varFiles, Env: os.Environ()}
+	var err error
+	if o.file == "-" {
+		source.Path = "stdin" // as nomad has it
+		source.Body, err = io.ReadAll(c.stdin)
+	} else {
+		source.Body, err = os.ReadFile(o.file)
+	}
+	if err != nil {
+		return source, fmt.Errorf("read the job: %w", err)
+	}
+	return source, nil
+}

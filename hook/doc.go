@@ -1,0 +1,82 @@
+// Package hook rewrites jobs that use Nomad's own connect blocks, so that they
+// run on host networking with this driver:
+//
+//	HCL or JSON ─ Parse ─▶ api.Job ─ Rewrite ─▶ api.Job ─ Encode ─▶ JSON
+//
+// Rewrite is pure, and its result has no connect block with a sidecar any more:
+// a second pass changes nothing. It goes group by group (group.go): services
+// become those of the host network (service.go, ports.go), then every sidecar
+// gets its task (sidecar.go, with what sidecar_task.go puts over it), then the
+// task its config (proxy.go, upstreams.go, upstream_config.go), and the apps
+// their variables (env.go).
+//
+// # Which groups
+//
+//	network mode           what happens
+//	host, none given       rewritten; mode = "host" is written out
+//	no network block       rewritten; gets network { mode = "host" }
+//	bridge, cni/*          left to Nomad, whose own Connect does them
+//	none, or two blocks    refused
+//
+// A kind = "connect-…" in a group without a network block is refused whether or
+// not the group has a connect block: it ends Nomad's client.
+//
+// # What becomes of the connect block
+//
+//	native                 stays: there is no proxy
+//	gateway                stays, as Nomad tells Consul of gateways and takes them on the
+//	                       host network; its sidecar_task becomes driver = "connect" with
+//	                       bootstrap { path = "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json" }
+//	sidecar_service        becomes task connect-proxy-<service>, and the block goes
+//	 .port                 the label, which is added when the group has none of that name;
+//	                       without it, a dynamic port connect-proxy-<service>
+//	 .tags .meta           pass; so does .disable_default_tcp_check
+//	proxy
+//	 .local_service_*      pass; see below for what they are by default
+//	 .config               passes as it is
+//	 .expose               passes; listener_port is the label that it is
+//	 .transparent_proxy    refused: the host network is everybody's
+//	upstreams
+//	 .destination_*        pass; so do .datacenter and .mesh_gateway
+//	 .local_bind_port      a static port connect_upstream_<service>_<destination>, so that
+//	                       the scheduler knows; a static port of the group of that number is
+//	                       taken if no service speaks of it. Two instances land on two nodes,
+//	                       by the constraint distinct_hosts, too, as Nomad gives a static
+//	                       port once for each address of a node. With DynamicPorts, or when
+//	                       there is no number, a dynamic port
+//	 .local_bind_address   passes; 127.0.0.1 by default
+//	 .local_bind_socket_*  pass; there is no port then, and no variable
+//	 .config               passes when the driver knows its keys, else it is refused
+//	sidecar_task           goes over the task field by field. With another driver its config is
+//	                       left out (a warning says so); without one, or with driver =
+//	                       "connect", the config has keys of this driver; bootstrap {}, which
+//	                       bridge mode wants there, goes
+//
+// Every task but the sidecar itself gets NOMAD_UPSTREAM_{ADDR,IP,PORT}_<destination>
+// unless it sets them. What its other variables take from them is written out:
+// Nomad resolves them in any order.
+//
+// # What things mean on the host network
+//
+//	service.port = "8080"  the app listens on 8080: local_service_port, and a static port
+//	                       connect-service-<service> for the scheduler unless there is one.
+//	                       local_service_port goes before it
+//	no service.port        the service cannot be reached: its sidecar is that of a client alone
+//	                       (standalone = true), unless there is a local_service_port
+//	to of the port         the app listens there and nothing maps ports: it becomes the static
+//	                       port; -1 means nothing; one beside another static is refused
+//	address_mode = "alloc" becomes "auto", for services and their checks: the allocation has no
+//	                       address of its own
+//	check.expose           goes, and the check's port with it: Consul's agent reaches the app
+//	host_network           stays. The proxy finds the app at 127.0.0.1 as behind Nomad's own
+//	                       sidecars, but on another host network than default and loopback at
+//	                       the address of that. Upstreams need none: they are on 127.0.0.1
+//	                       without it, so no client needs host_network "loopback"
+//
+// Texts of the block stay texts: Nomad's client reads a task's config as
+// templates, so %{ and a ${ that begins no variable are escaped (template.go).
+//
+// Service names must be known when the job is submitted, as Nomad has it; they
+// are written out, since Nomad finds the sidecar's token by the name. Two
+// services of a name are told apart by their ports (service_port).
+package hook

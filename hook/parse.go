@@ -1,0 +1,65 @@
+package hook
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/nomad/api"
+	"github.com/hashicorp/nomad/jobspec2"
+)
+
+// Source is a job as it is written.
+type Source struct {
+	Path     string // tells HCL's file functions where relative paths begin
+	Body     []byte
+	JSON     bool     // never HCL, whatever it looks like
+	Vars     []string // "name=value", as of nomad's -var
+	VarFiles []string
+	Env      []string // "name=value"; NOMAD_VAR_name sets a variable
+}
+
+// Parse reads a job as nomad does: HCL, or the JSON of its API.
+func Parse(source Source) (*api.Job, error) {
+	if source.JSON || bytes.HasPrefix(bytes.TrimSpace(source.Body), []byte("{")) {
+		return parseJSON(source)
+	}
+	job, err := jobspec2.ParseWithConfig(&jobspec2.ParseConfig{
+		Path:     source.Path,
+		Body:     source.Body,
+		AllowFS:  true,
+		ArgVars:  source.Vars,
+		VarFiles: source.VarFiles,
+		Envs:     source.Env,
+		Strict:   true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the job %s:\n%w", source.Path, err)
+	}
+	return job, nil
+}
+
+// parseJSON takes a job with and without {"Job": …} around it. A field that is
+// unknown would not be in what comes out, so it is refused.
+func parseJSON(source Source) (*api.Job, error) {
+	if len(source.Vars) > 0 || len(source.VarFiles) > 0 {
+		return nil, errors.New("a job in JSON has no variables; leave out -var and -var-file")
+	}
+	var around struct{ Job json.RawMessage }
+	body := source.Body
+	if err := json.Unmarshal(body, &around); err != nil {
+		return nil, fmt.Errorf("read the job %s as JSON: %w", source.Path, err)
+	}
+	if len(around.Job) > 0 {
+		body = around.Job
+	}
+	var job *api.Job
+	if err := decodeJSON(body, &job); err != nil {
+		return nil, fmt.Errorf("read the job %s as JSON of Nomad's API: %w", source.Path, err)
+	}
+	if job == nil {
+		return nil, fmt.Errorf("read the job %s as JSON: it is null", source.Path)
+	}
+	return job, nil
+}

@@ -1,0 +1,124 @@
+package hook
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// driverKeys are the keys of this driver's config; what is true of them comes
+// from the rest of the connect block.
+var driverKeys = map[string]bool{
+	"service": false, "service_port": false, "consul": false, "envoy": false, "ready": false, "drain": false,
+	"sidecar_service": true, "gateway": true, "bootstrap": true,
+}
+
+// override puts what sidecar_task says over the task, field by field.
+func (s *service) override(with *api.SidecarTask) error {
+	if with == nil {
+		return nil
+	}
+	config, err := s.ownConfig(with)
+	if err != nil {
+		return err
+	}
+	t := s.task
+	maps.Copy(t.Config, config)
+	set(&t.Name, with.Name)
+	set(&t.User, with.User)
+	set(&t.KillSignal, with.KillSignal)
+	set(&t.KillTimeout, with.KillTimeout)
+	set(&t.ShutdownDelay, deref(with.ShutdownDelay))
+	if len(with.Env) > 0 {
+		t.Env = maps.Clone(with.Env)
+	}
+	if len(with.Meta) > 0 {
+		t.Meta = maps.Clone(with.Meta)
+	}
+	if len(with.VolumeMounts) > 0 {
+		t.VolumeMounts = with.VolumeMounts
+	}
+	if len(with.Identities) > 0 {
+		t.Identities = with.Identities
+	}
+	overrideLogs(t.LogConfig, with.LogConfig)
+	overrideResources(t.Resources, with.Resources)
+	return nil
+}
+
+// ownConfig is the part of sidecar_task.config that is for this driver. One that
+// is for another cannot mean anything to it.
+func (s *service) ownConfig(with *api.SidecarTask) (map[string]any, error) {
+	if with.Driver != "" && with.Driver != driverName {
+		if len(with.Config) > 0 {
+			s.warn("the config of sidecar_task is left out: it is for driver %q, and the task has driver \"connect\"", with.Driver)
+		}
+		return nil, nil
+	}
+	config := maps.Clone(with.Config)
+	if isDropIn(config["bootstrap"]) {
+		delete(config, "bootstrap")
+	}
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		switch fromStanza, known := driverKeys[key]; {
+		case !known:
+			return nil, s.refuse("sidecar_task.config has %q, which driver \"connect\" does not know (it knows %s); if it is for Docker, say so with driver = \"docker\", and it is left out; else remove it", key, userKeys())
+		case fromStanza:
+			return nil, s.refuse("sidecar_task.config has %q, which comes from the connect block; say it there", key)
+		}
+	}
+	return config, nil
+}
+
+// isDropIn knows the block by which a job says, for bridge mode, that Nomad writes
+// the bootstrap: bootstrap {}.
+func isDropIn(block any) bool {
+	switch b := block.(type) {
+	case map[string]any:
+		return len(b) == 0
+	case []map[string]any:
+		return len(b) == 1 && len(b[0]) == 0
+	case []any:
+		return len(b) == 1 && isDropIn(b[0])
+	}
+	return false
+}
+
+// userKeys are the keys that a job's author may give.
+func userKeys() string {
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(driverKeys)), func(key string) bool { return driverKeys[key] })
+	return strings.Join(keys, ", ")
+}
+
+func overrideLogs(logs, with *api.LogConfig) {
+	if with == nil {
+		return
+	}
+	set(&logs.MaxFiles, with.MaxFiles)
+	set(&logs.MaxFileSizeMB, with.MaxFileSizeMB)
+	set(&logs.Enabled, with.Enabled)
+	set(&logs.Disabled, with.Disabled)
+}
+
+func overrideResources(r, with *api.Resources) {
+	if with == nil {
+		return
+	}
+	if deref(with.Cores) > 0 {
+		r.CPU = nil // a task has either
+	}
+	r.Merge(with)
+	set(&r.Cores, with.Cores)
+	set(&r.MemoryMaxMB, with.MemoryMaxMB)
+	set(&r.IOPS, with.IOPS)
+}
+
+// set takes a value over that is not zero.
+func set[T comparable](field *T, value T) {
+	var zero T
+	if value != zero {
+		*field = value
+	}
+}
