@@ -22,10 +22,10 @@ import (
 const slowReader = time.Minute
 
 // ExecTask implements drivers.DriverPlugin, for script checks.
-func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
+func (p *Plugin) ExecTask(id string, args []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
-	cmd, release, err := p.command(ctx, id, command)
+	cmd, release, err := p.command(ctx, id, args)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (p *Plugin) ExecTask(id string, command []string, timeout time.Duration) (*
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	result, err := execResult(cmd.Run())
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s did not end within %s", command[0], timeout)
+		return nil, fmt.Errorf("%s did not end within %s", args[0], timeout)
 	}
 	if err != nil {
 		return nil, err
@@ -75,8 +75,12 @@ func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers
 	return execResult(cmd.Run())
 }
 
-func execTerminal(ctx context.Context, cmd *exec.Cmd, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
-	terminal, err := pty.Start(cmd)
+func execTerminal(ctx context.Context, cmd command, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	var terminal *os.File
+	err := cmd.network.Do(func() (err error) {
+		terminal, err = pty.Start(cmd.Cmd)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -100,22 +104,36 @@ func execTerminal(ctx context.Context, cmd *exec.Cmd, opts *drivers.ExecOptions)
 	return execResult(cmd.Wait())
 }
 
+// command is one that runs in the network of its task's allocation.
+type command struct {
+	*exec.Cmd
+	network process.Network
+}
+
+// Run starts the command, and waits for its end.
+func (c command) Run() error {
+	if err := c.network.Do(c.Start); err != nil {
+		return err
+	}
+	return c.Wait()
+}
+
 // command prepares a command that runs as the proxy's user, in the task's
 // directory, with the task's environment. What it holds is given back by
 // release when the command has ended.
-func (p *Plugin) command(ctx context.Context, id string, command []string) (cmd *exec.Cmd, release func(), err error) {
+func (p *Plugin) command(ctx context.Context, id string, args []string) (cmd command, release func(), err error) {
 	t, err := p.tasks.get(id)
 	if err != nil {
-		return nil, nil, err
+		return cmd, nil, err
 	}
-	if len(command) == 0 {
-		return nil, nil, errors.New("no command is given to execute in the task")
+	if len(args) == 0 {
+		return cmd, nil, errors.New("no command is given to execute in the task")
 	}
 	user := t.sidecar.User()
 	path := t.config.TaskDir().Dir
 	dir, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the task's directory: %w", err)
+		return cmd, nil, fmt.Errorf("open the task's directory: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() { // a command does not outlive its task
@@ -125,7 +143,7 @@ func (p *Plugin) command(ctx context.Context, id string, command []string) (cmd 
 		case <-ctx.Done():
 		}
 	}()
-	cmd = exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd = command{exec.CommandContext(ctx, args[0], args[1:]...), network(t.config)}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	// The path may lead through directories that only root may search.
 	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())

@@ -3,6 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +30,7 @@ func TestNative(t *testing.T) {
 		must.Len(t, 2, allocs)
 		return allocs[0]
 	}
+	c.execsInNetwork(t, api(), proxy)
 	underLoad(t, c.load, "native sidecar, hot restart", 0, func() {
 		server, since := api(), time.Now()
 		must.NoError(t, c.Nomad.Client.Allocations().Signal(server, nil, proxy, "SIGHUP"))
@@ -50,6 +54,19 @@ func TestNative(t *testing.T) {
 	})
 	must.NoError(t, c.PurgeJobs(t.Context()))
 	nothingLeft(t, c.Cluster)
+}
+
+// execsInNetwork sees to it that a command in the sidecar's task has its network.
+func (c *count) execsInNetwork(t *testing.T, alloc *api.Allocation, task string) {
+	t.Helper()
+	for _, pid := range generations(t, c.Cluster, alloc) {
+		want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+		must.NoError(t, err)
+		for _, terminal := range []string{"-t=false", "-t=true"} {
+			got, _ := pipe(t, c.Cluster, 0, "", filepath.Join(*tools, "nomad"), "alloc", "exec", terminal, "-task", task, alloc.ID, "readlink", "/proc/self/ns/net")
+			must.Eq(t, want, strings.TrimSpace(got))
+		}
+	}
 }
 
 // gatewayJob is an ingress gateway before the shop, which Nomad takes on the host
