@@ -6,7 +6,8 @@
 //	agent.go    what the agent says of itself, and where it serves xDS
 //	agents.go   what agents said, remembered for a short while
 //	restart.go  what traffic loses when the agent is restarted
-//	services.go registrations and their checks
+//	services.go registrations
+//	checks.go   their checks
 //	alias.go    alias checks that are wrong after a restart of the agent
 //	watch.go    which services come and go, once for the node
 //	inputs.go   what a bootstrap is rendered from, in parallel requests

@@ -10,6 +10,8 @@
 // usage and the kernel's kills for want of memory are those of the whole group,
 // whatever runs in it: several generations of a program, or what they start.
 //
+// It may run in a Network that somebody else has made, where it can be talked to.
+//
 // Reading order: process_linux.go, identity_linux.go, launch_linux.go, then
-// cgroup_linux.go with its limits, join and usage, and oom_linux.go.
+// cgroup_linux.go with its limits, join and usage, oom_linux.go, and network_linux.go.
 package process

@@ -1,6 +1,6 @@
 // Package sidecar runs one Consul service mesh proxy: its registration in
-// Consul, its Envoy, and what connects the two. It knows nothing of Nomad.
-// Processes as such are package process's, Consul's agent is package consul's.
+// Consul, its Envoy, and what connects the two. It knows of Nomad only what
+// Consul shows. Processes as such are package process's, Consul's agent is package consul's.
 //
 //	            Start                              Attach
 //	              │                                  │
@@ -26,10 +26,16 @@
 // each other, and what they were started with, is asked of the kernel: nothing
 // is kept that could be wrong after a restart of the plugin.
 //
+// A proxy may have its bootstrap from somebody else (given.go), as the sidecars and
+// gateways of Nomad's own Connect do. It then reads, and finds what is registered,
+// where others register and render; all else is the same. Who has the sidecar in
+// Consul is its registrar (registrar.go, nomad_registrar.go).
+//
 // Reading order: spec.go, sidecar.go, start.go, supervise.go, then the stage of
 // interest, each with what is pure in it apart from its edge:
 //
-//	registration.go   render.go, ports.go
+//	registration.go   registrar.go, nomad_registrar.go
+//	                  render.go, given.go, ports.go
 //	envoy_args.go     envoy_binary.go, run_dir.go, shared_memory.go, launch.go, orphans.go
 //	ready.go          envoy_admin.go, envoy_dump.go, await_ready.go
 //	generation.go     attach.go, renew.go, hot_restart.go, stand_in.go
