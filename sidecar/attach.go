@@ -70,6 +70,9 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 		now.current.version = s.admin.version(ctx)
 	}
 	s.running.Store(&now)
+	for _, g := range found {
+		s.log.Debug("found an Envoy of an earlier life", "proxy", s.proxyID(), "generation", g.epoch, "pid", g.proc.ID.PID, "serves", g.epoch == now.current.epoch)
+	}
 	s.recallToken(now.current)
 	if len(found) == 1 && now.current.epoch > 0 && !s.listened(ctx) {
 		// The one before died when this one had not taken over yet: it never will.
