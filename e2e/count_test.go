@@ -27,14 +27,16 @@ const reachable = "mesh0"
 // newBridgedCluster starts one whose node has the address of that interface.
 func newBridgedCluster(t testing.TB) *agents.Cluster {
 	t.Helper()
-	if exec.Command("ip", "link", "show", reachable).Run() != nil {
-		addReachable(t)
-	}
+	addReachable(t)
 	return newCluster(t, agents.Options{Interface: reachable})
 }
 
+// addReachable makes the interface when it is not there yet.
 func addReachable(t testing.TB) {
 	t.Helper()
+	if exec.Command("ip", "link", "show", reachable).Run() == nil {
+		return
+	}
 	for _, args := range []string{
 		"link add " + reachable + " type veth peer name mesh1",
 		"address add 10.123.0.1/24 dev " + reachable,

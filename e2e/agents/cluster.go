@@ -33,6 +33,9 @@ type Options struct {
 	// bridge mode do not reach.
 	Interface string
 
+	// Identities gives services and tasks Consul tokens of their own.
+	Identities bool
+
 	// NoEnvoy leaves Envoy uninstalled. InstallEnvoy does it later.
 	NoEnvoy bool
 
@@ -92,6 +95,7 @@ func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
 		PortRange:    [2]int{first, first + portRangeSize - 1},
 		PluginConfig: c.pluginConfig(),
 		Interface:    c.opts.Interface,
+		Identities:   c.opts.Identities,
 	}, err
 }
 

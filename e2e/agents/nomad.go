@@ -31,6 +31,7 @@ type NomadOptions struct {
 	CgroupParent string
 	PortRange    [2]int // dynamic ports
 	Interface    string // that of the node's address; empty for loopback
+	Identities   bool   // services and tasks get tokens of their own from Consul
 }
 
 // StartNomad starts both agents below dir.

@@ -25,7 +25,21 @@ ports {
 consul {
   address = %q
   token   = %q
+%s
 }
+`
+
+// identities let Nomad ask Consul for a token of each service and task; that
+// wants "nomad setup consul".
+const identities = `
+  service_identity {
+    aud = ["consul.io"]
+    ttl = "1h"
+  }
+  task_identity {
+    aud = ["consul.io"]
+    ttl = "1h"
+  }
 `
 
 const serverConfig = `
@@ -79,7 +93,11 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return Agent{}, err
 	}
-	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken) + a.role
+	consul := ""
+	if opts.Identities {
+		consul = identities
+	}
+	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken, consul) + a.role
 	file := filepath.Join(dir, "nomad.hcl")
 	return Agent{
 		Name: a.name,
