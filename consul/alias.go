@@ -24,7 +24,11 @@ func (c *Client) MendAlias(ctx context.Context, serviceID string, alias *api.Age
 	if err == nil && status == api.HealthPassing {
 		passing := *alias
 		passing.Status = api.HealthPassing
-		return true, c.ReplaceCheck(ctx, serviceID, &passing)
+		// Consul keeps the status of a check that it knows.
+		if err := c.RemoveCheck(ctx, alias.CheckID); err != nil {
+			return false, err
+		}
+		return true, c.AddCheck(ctx, serviceID, &passing)
 	}
 	if err != nil {
 		return false, c.unreachable("look after the check "+alias.CheckID, err)

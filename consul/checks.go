@@ -3,8 +3,6 @@ package consul
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -20,29 +18,25 @@ func (c *Client) SetStatus(ctx context.Context, checkID, status, note string) er
 	return nil
 }
 
-// ServiceChecks lists the checks of a service that were registered with it, as
-// Consul itself numbers them; not those that were added later.
-func (c *Client) ServiceChecks(ctx context.Context, serviceID string) ([]*api.AgentCheck, error) {
+// ServiceChecks lists the checks of a service.
+func (c *Client) ServiceChecks(ctx context.Context, serviceID string) (map[string]*api.AgentCheck, error) {
 	var checks map[string]*api.AgentCheck
 	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		checks, err = c.client.Agent().ChecksWithFilterOpts(fmt.Sprintf("ServiceID == %q and CheckID matches %q", serviceID, "^service:"), q)
+		checks, err = c.client.Agent().ChecksWithFilterOpts(fmt.Sprintf("ServiceID == %q", serviceID), q)
 		return err
 	})
 	if err != nil {
 		return nil, c.unreachable("list the checks of "+serviceID, err)
 	}
-	return slices.Collect(maps.Values(checks)), nil
+	return checks, nil
 }
 
-// ReplaceCheck registers a check of a service anew, in its status. Consul keeps
-// the status of one that it knows, so it is removed before.
-func (c *Client) ReplaceCheck(ctx context.Context, serviceID string, check *api.AgentServiceCheck) error {
+// AddCheck registers another check of a service. Consul keeps the status of one that
+// it knows.
+func (c *Client) AddCheck(ctx context.Context, serviceID string, check *api.AgentServiceCheck) error {
+	anew := *check
+	anew.CheckID = "" // Consul refuses a second ID
 	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		if err := c.client.Agent().CheckDeregisterOpts(check.CheckID, q); err != nil {
-			return err
-		}
-		anew := *check
-		anew.CheckID = "" // Consul refuses a second ID
 		return c.client.Agent().CheckRegisterOpts(&api.AgentCheckRegistration{
 			ID:                check.CheckID,
 			Name:              check.Name,
@@ -52,7 +46,16 @@ func (c *Client) ReplaceCheck(ctx context.Context, serviceID string, check *api.
 		}, q)
 	})
 	if err != nil {
-		return c.unreachable("replace the check "+check.CheckID, err)
+		return c.unreachable("register the check "+check.CheckID, err)
+	}
+	return nil
+}
+
+// RemoveCheck removes one.
+func (c *Client) RemoveCheck(ctx context.Context, checkID string) error {
+	err := c.ask(ctx, func(q *api.QueryOptions) error { return c.client.Agent().CheckDeregisterOpts(checkID, q) })
+	if err != nil {
+		return c.unreachable("remove the check "+checkID, err)
 	}
 	return nil
 }

@@ -50,15 +50,32 @@ func addBootstrap(spec *sidecar.Spec, task *drivers.TaskConfig) error {
 	if err := hideLeftovers(task.TaskDir().SecretsDir); err != nil {
 		return fmt.Errorf("make private what Nomad wrote for the proxy: %w", err)
 	}
-	content, err := readJobFile(task, spec.BootstrapPath, spec.Run.User)
-	if errors.Is(err, fs.ErrNotExist) && spec.BootstrapPath == filepath.Join(task.TaskDir().SecretsDir, nomadBootstrap) {
-		return sidecar.Invalidf("bootstrap.path", "is not given, and Nomad has written no bootstrap (%s is not there); give the file with Envoy's bootstrap, or a sidecar_service block, or put the task into a service as connect { sidecar_task { driver = \"connect\" } }", spec.BootstrapPath)
+	read := func() ([]byte, error) { return readJobFile(task, spec.BootstrapPath, spec.Run.User) }
+	if spec.BootstrapPath == filepath.Join(task.TaskDir().SecretsDir, nomadBootstrap) {
+		read = func() ([]byte, error) { return readNomads(task.TaskDir().SecretsDir) }
 	}
-	if err != nil {
+	content, err := read()
+	var unfit *unfitFileError
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.As(err, &unfit) {
 		return sidecar.Invalidf("bootstrap.path", "%v", err)
 	}
 	spec.Bootstrap = content
-	return nil
+	return err
+}
+
+// readNomads reads the bootstrap that Nomad wrote, and no other in its place.
+func readNomads(secrets string) ([]byte, error) {
+	f, err := sidecar.OpenBelow(secrets, filepath.Join(secrets, nomadBootstrap), os.O_RDONLY|syscall.O_NONBLOCK)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("none is given, and Nomad has written no bootstrap (%w); give the file with Envoy's bootstrap, or a sidecar_service block, or put the task into a service as connect { sidecar_task { driver = \"connect\" } }", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !isNomads(f) {
+		return nil, errors.Join(&unfitFileError{f.Name() + " is not the file that Nomad wrote"}, f.Close())
+	}
+	return readSmall(f, nil)
 }
 
 // hideLeftovers takes from others the right to read the files. The directory is
@@ -79,13 +96,19 @@ func hideLeftovers(secrets string) error {
 }
 
 func hide(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.Mode().IsRegular() || stat.Nlink != 1 || int(stat.Uid) != os.Geteuid() {
+	if !isNomads(f) {
 		return nil
 	}
 	return f.Chmod(0o600)
+}
+
+// isNomads tells a file that the agent's user has, and that has no other name, from
+// what somebody else has put in its place.
+func isNomads(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && stat.Nlink == 1 && int(stat.Uid) == os.Geteuid()
 }

@@ -47,7 +47,7 @@ func TestAddBootstrap(t *testing.T) {
 	secrets := task.TaskDir().SecretsDir
 	must.NoError(t, os.MkdirAll(secrets, 0o777))
 	spec := sidecar.Spec{BootstrapPath: filepath.Join(secrets, nomadBootstrap)}
-	must.ErrorContains(t, addBootstrap(&spec, task), "bootstrap.path: is not given, and Nomad has written no bootstrap")
+	must.ErrorContains(t, addBootstrap(&spec, task), "bootstrap.path: none is given, and Nomad has written no bootstrap")
 
 	must.NoError(t, os.WriteFile(spec.BootstrapPath, []byte("{}"), 0o644))
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere")

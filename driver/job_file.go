@@ -17,19 +17,29 @@ import (
 // maxJobFile is far more than any token or bootstrap has.
 const maxJobFile = 4 << 20
 
-// readJobFile reads what a job may have read: a file in the task's own
-// directories, or one that the proxy's user could read itself. (The rest of the
+// readJobFile reads what a job may have read: a file in the task's secrets
+// directory, or one that the proxy's user could read itself. (The rest of the
 // allocation is no better than anywhere: an exec task's root has copies of the
-// host's files in it.)
+// host's files in it, and other tasks write there. But the way to it may lead
+// through directories that only root may search.)
 func readJobFile(task *drivers.TaskConfig, file string, user process.User) (content []byte, err error) {
 	path, dir := filepath.Clean(file), task.TaskDir()
-	for _, own := range []string{dir.SecretsDir, dir.LocalDir, dir.SharedAllocDir} {
-		if strings.HasPrefix(path, own+"/") {
-			return readSmall(sidecar.OpenBelow(own, path, os.O_RDONLY|syscall.O_NONBLOCK))
+	if strings.HasPrefix(path, dir.SecretsDir+"/") {
+		return readSmall(sidecar.OpenBelow(dir.SecretsDir, path, os.O_RDONLY|syscall.O_NONBLOCK))
+	}
+	open := func() (*os.File, error) { return os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) }
+	for _, own := range []string{dir.LocalDir, dir.SharedAllocDir} {
+		if rel, below := strings.CutPrefix(path, own+"/"); below {
+			root, err := os.OpenRoot(own)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = root.Close() }()
+			open = func() (*os.File, error) { return root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0) }
 		}
 	}
 	err = process.AsUser(user, func() (err error) {
-		content, err = readSmall(os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0))
+		content, err = readSmall(open())
 		return err
 	})
 	return content, err
@@ -47,7 +57,12 @@ func readSmall(f *os.File, err error) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxJobFile {
-		return nil, fmt.Errorf("%s is no small file (mode %s, %d bytes)", f.Name(), info.Mode(), info.Size())
+		return nil, &unfitFileError{fmt.Sprintf("%s is no file of at most %d MiB (mode %s, %d bytes)", f.Name(), maxJobFile>>20, info.Mode(), info.Size())}
 	}
 	return io.ReadAll(io.LimitReader(f, maxJobFile))
 }
+
+// unfitFileError says that a file will never do.
+type unfitFileError struct{ complaint string }
+
+func (e *unfitFileError) Error() string { return e.complaint }

@@ -93,9 +93,12 @@ func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool
 		return sidecar.Run{}, err
 	}
 	return sidecar.Run{
-		Root:   task.AllocDir,
-		Dir:    runDir(task),
-		User:   u,
+		Root: task.AllocDir,
+		Dir:  runDir(task),
+		User: u,
+
+		OwnUser: dynamicUser.MatchString(name),
+
 		Cgroup: taskCgroup(task),
 
 		Network:  network(task),

@@ -140,7 +140,7 @@ func TestCount(t *testing.T) {
 			c.run(t, way, "1")
 			c.serves(t)
 			must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count")) // Nomad may forget one that another overtakes
-			c.isPrivate(t)
+			c.isPrivate(t, way == "bridge")
 			underLoad(t, c.load, "count ("+way+"), rolling update", 0, func() {
 				c.run(t, way, "2")
 				must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count"))
@@ -176,10 +176,11 @@ func tellStory(t *testing.T, c *agents.Cluster, job string) {
 
 // isPrivate sees to it that what Nomad wrote for the proxies is for nobody else,
 // and that they run as users of their own.
-func (c *count) isPrivate(t *testing.T) {
+func (c *count) isPrivate(t *testing.T, native bool) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(c.Dir, "nomad/data/alloc/*/connect-proxy-*/secrets/*envoy_bootstrap*"))
 	must.NoError(t, err)
+	must.Eq(t, native, len(files) > 0)
 	for _, file := range files {
 		info, err := os.Stat(file)
 		must.NoError(t, err)

@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +31,7 @@ type growth struct {
 func (s *shop) grown(t *testing.T) growth {
 	t.Helper()
 	s.deployed(t)
+	awaitNoStandIns(t)
 	plugin := s.Plugins()
 	must.Len(t, 1, plugin)
 	g := growth{files: idleFiles(t, plugin[0], 0), envoys: len(s.Processes("envoy"))}
@@ -35,6 +39,19 @@ func (s *shop) grown(t *testing.T) growth {
 	g.goroutines = strings.Count(dump, "created by nomad-driver-connect/")
 	s.obeys(t)
 	return g
+}
+
+// awaitNoStandIns waits until the plugin has nothing more to say in the place of
+// Envoys that have left.
+func awaitNoStandIns(t *testing.T) {
+	t.Helper()
+	eventually(t, 30*time.Second, func(context.Context) error {
+		sockets, err := os.ReadFile("/proc/net/unix")
+		if err == nil && strings.Contains(string(sockets), "/proc/self/fd/") { // by which the plugin reaches them
+			err = errors.New("the plugin still stands in for an Envoy")
+		}
+		return err
+	})
 }
 
 // Random faults, one after the other, lose no more than each of them may, and

@@ -12,6 +12,9 @@ import (
 // empty for that of this process.
 type Network string
 
+// ErrNetwork is what is wrong when a namespace cannot be joined.
+var ErrNetwork = errors.New("join the network namespace")
+
 // Do runs f in the namespace. The sockets that f makes belong there, whoever
 // uses them later. f runs on a thread that ends with it, and must not leave it to
 // others to make sockets.
@@ -38,11 +41,11 @@ func (n Network) join() (err error) {
 	}
 	f, err := os.Open(string(n))
 	if err != nil {
-		return fmt.Errorf("join the network namespace: %w", err)
+		return fmt.Errorf("%w: %w", ErrNetwork, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("join the network namespace %s: %w", n, err)
+		return fmt.Errorf("%w %s: %w", ErrNetwork, n, err)
 	}
 	return nil
 }

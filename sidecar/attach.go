@@ -74,11 +74,20 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 		s.log.Debug("found an Envoy of an earlier life", "proxy", s.proxyID(), "generation", g.epoch, "pid", g.proc.ID.PID, "serves", g.epoch == now.current.epoch)
 	}
 	s.recallToken(now.current)
-	if len(found) == 1 && now.current.epoch > 0 && !s.listened(ctx) {
+	if len(found) == 1 && now.current.epoch > 0 && !s.serves(ctx, now.current) {
 		// The one before died when this one had not taken over yet: it never will.
 		return nil, now.current.end()
 	}
 	return begun, nil
+}
+
+// serves tells whether a generation has the listeners: somebody has, and there is
+// no other.
+func (s *Sidecar) serves(ctx context.Context, g generation) bool {
+	if s.knowsListener() {
+		return s.listened(ctx)
+	}
+	return s.admin.progress(ctx).tookOver(g.epoch)
 }
 
 // recallToken takes the token from Envoy's bootstrap when it is found nowhere

@@ -62,7 +62,7 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 // drainPath asks Envoy to refuse new connections: from peers only, where it is
 // known which those are.
 func (s *Sidecar) drainPath() string {
-	if s.spec.Listener.Number != 0 {
+	if s.knowsListener() {
 		return "/drain_listeners?inboundonly"
 	}
 	return "/drain_listeners"
@@ -71,7 +71,7 @@ func (s *Sidecar) drainPath() string {
 // listeners are those whose connections are to end: the public one, and all of a
 // gateway or of a proxy that is no sidecar.
 func (s *Sidecar) listeners(ctx context.Context) []string {
-	if s.spec.Listener.Number != 0 {
+	if s.knowsListener() {
 		return []string{publicListener(s.spec).HostPort()}
 	}
 	return s.admin.listeners(ctx)

@@ -216,14 +216,14 @@ func (c *fakeConsul) updateCheck(w http.ResponseWriter, r *http.Request) {
 	c.checks[r.PathValue("id")] = update.Status
 }
 
-// listChecks knows two filters: those that Consul has numbered itself, or one.
+// listChecks knows two filters: the checks of a service, or one.
 func (c *fakeConsul) listChecks(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := map[string]*api.AgentCheck{}
-	numbered := strings.Contains(r.URL.Query().Get("filter"), "^service:")
+	service, of := strings.CutPrefix(r.URL.Query().Get("filter"), "ServiceID == ")
 	for id, status := range c.checks {
-		if strings.HasPrefix(id, "service:") == numbered {
+		if !of || strings.HasPrefix(strings.TrimPrefix(id, "service:"), strings.Trim(service, `"`)+":") {
 			out[id] = &api.AgentCheck{CheckID: id, Status: status, Type: c.types[id]}
 		}
 	}
@@ -249,11 +249,6 @@ func (c *fakeConsul) addCheck(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.setCheck(reg.ID, cmp.Or(reg.Status, api.HealthCritical))
-	if reg.TTL != "" {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.types[reg.ID] = "ttl"
-	}
 }
 
 // setCheck gives a check another status, or makes it.

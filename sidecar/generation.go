@@ -74,13 +74,22 @@ func epochOf(id process.Identity) (int, bool) {
 	return epoch, err == nil
 }
 
+// endTimeout is far longer than a process that was killed takes to be gone.
+const endTimeout = 5 * time.Second
+
 // end kills what is left of a generation.
 func (g generation) end() error {
-	err := g.proc.KillGroup()
-	if err == nil {
-		<-g.proc.Done()
+	if err := g.proc.KillGroup(); err != nil {
+		return err
 	}
-	return err
+	late := time.NewTimer(endTimeout)
+	defer late.Stop()
+	select {
+	case <-g.proc.Done():
+		return nil
+	case <-late.C:
+		return fmt.Errorf("Envoy (pid %d) is not gone %s after it was killed", g.proc.ID.PID, endTimeout)
+	}
 }
 
 // outdated says why the generation should be succeeded: its bootstrap is not

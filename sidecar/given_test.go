@@ -48,13 +48,14 @@ func TestGiven_native(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, "web", s.Spec().Service)
 	must.Eq(t, nativeProxy, s.Status().ProxyID)
-	must.Eq(t, "critical", b.consul.check(nativeCheck), must.Sprint("there is no app yet"))
+	must.Eq(t, "", b.consul.check(nativeCheck), must.Sprint("it would let peers in before the app is there"))
+	must.Eq(t, "critical", b.consul.ready())
 	link, err := filepath.EvalSymlinks(filepath.Join("/proc", strconv.Itoa(s.Status().Process.PID), "fd", "4"))
 	must.NoError(t, err)
 	must.Eq(t, b.spec.Run.AllocDir, link)
 
 	b.startApp()
-	eventually(t, func() bool { return b.consul.check(nativeCheck) == "passing" })
+	eventually(t, func() bool { return b.consul.ready() == "passing" })
 
 	found, err := Attach(t.Context(), s.Spec(), s.State(), b.host())
 	must.NoError(t, err)
@@ -62,7 +63,7 @@ func TestGiven_native(t *testing.T) {
 	must.NoError(t, syscall.Kill(found.Status().Process.PID, syscall.SIGKILL))
 	<-found.Done()
 	<-s.Done()
-	must.Eq(t, "critical", b.consul.check(nativeCheck))
+	must.Eq(t, "critical", b.consul.ready())
 	must.NotNil(t, b.consul.proxy(), must.Sprint("Nomad's registration stays"))
 	must.NoError(t, found.Destroy(t.Context()))
 }
@@ -75,12 +76,13 @@ func TestGiven_nativeStop(t *testing.T) {
 	must.NoError(t, err)
 	eventually(t, func() bool { return s.Status().Phase == Serving })
 	s.Stop(syscall.SIGTERM, 5*time.Second)
-	must.Eq(t, "critical", b.consul.check(nativeCheck), must.Sprint("peers go elsewhere while the task is restarted"))
+	must.Eq(t, "critical", b.consul.ready(), must.Sprint("peers go elsewhere while the task is restarted"))
 	must.NotNil(t, b.consul.proxy())
 }
 
 func TestGiven_static(t *testing.T) {
 	b := newGivenBench(t, "node: {id: front-proxy}\nstatic_resources: {}\n")
+	b.spec.DrainTimeout = time.Second
 	s, err := b.start()
 	must.NoError(t, err)
 	eventually(t, func() bool { return s.Status().Phase == Serving })
@@ -92,9 +94,25 @@ func TestGiven_static(t *testing.T) {
 		return spec, nil
 	}
 	must.NoError(t, s.Signal(syscall.SIGHUP))
-	eventually(t, func() bool { return s.Status().Epoch == 1 })
+	eventually(t, b.sawEvent("Generation 0 has left"))
+	must.Eq(t, 1, s.Status().Epoch)
+
+	found, err := Attach(t.Context(), s.Spec(), s.State(), b.host())
+	must.NoError(t, err)
+	eventually(t, func() bool { return found.Status().Phase == Serving })
+	must.Eq(t, s.Status().Process, found.Status().Process)
 	must.NoError(t, s.Destroy(t.Context()))
+	must.NoError(t, found.Destroy(t.Context()))
 	b.clean()
+}
+
+func TestGiven_transparent(t *testing.T) {
+	b := newGivenBench(t, `{"node": {"id": "`+nativeProxy+`"}}`)
+	b.native(freePort(t))
+	b.consul.services[nativeProxy].Proxy.Mode = api.ProxyModeTransparent
+	b.spec.Run.OwnUser = true
+	_, err := b.start()
+	must.ErrorContains(t, err, `sidecar_task { user = "101" }`)
 }
 
 func TestGiven_wrong(t *testing.T) {

@@ -156,7 +156,7 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 				s.log.Error("could not end a generation that did not leave", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
 			}
 		}
-		go s.keepPlace(ctx, g)
+		go s.keepPlace(ctx, g.epoch)
 		select {
 		case s.restarts.left <- g:
 		case <-ctx.Done():
@@ -167,11 +167,11 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 // keepPlace keeps that of a generation that may have left before its successor
 // has told it to, for as long as the successor may still have something to say.
 // (The next generation but one has a place of its own.)
-func (s *supervisor) keepPlace(ctx context.Context, g generation) {
+func (s *supervisor) keepPlace(ctx context.Context, epoch int) {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
 	defer cancel()
-	if err := standIn(ctx, s.spec.Run.Dir, g.epoch, s.spec.Run.User); err != nil {
-		s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", g.epoch, "error", err)
+	if err := standIn(ctx, s.spec.Run.Dir, epoch, s.spec.Run.User); err != nil {
+		s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", epoch, "error", err)
 	}
 }
 

@@ -2,10 +2,10 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -16,7 +16,7 @@ import (
 // nomadRegistrar is Nomad, whose own Connect registers the sidecar and removes it
 // again. What is left to say is whether it is ready: Nomad has Consul connect to
 // the listener every ten seconds, which holds a new sidecar critical for up to
-// that long. That check is made one which the driver sets.
+// that long, and knows nothing of the app. The driver's own check goes in its place.
 type nomadRegistrar struct{ *Sidecar }
 
 // findRegistered waits for the registration that a bootstrap is for, and
@@ -35,8 +35,7 @@ func (s *Sidecar) findRegistered(ctx context.Context) error {
 			return err
 		}
 		if svc != nil {
-			s.standFor(svc)
-			return nil
+			return s.standFor(svc)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("Consul shows no service %s, for which %s is: Nomad was to register it; is Nomad connected to the same Consul agent?", id, s.spec.BootstrapPath)
@@ -46,14 +45,17 @@ func (s *Sidecar) findRegistered(ctx context.Context) error {
 }
 
 // standFor takes from a registration what the driver says in its own.
-func (s *Sidecar) standFor(svc *api.AgentService) {
+func (s *Sidecar) standFor(svc *api.AgentService) error {
 	s.spec.Service = svc.Service
 	if svc.Proxy != nil {
 		s.spec.Proxy = *svc.Proxy
 	}
+	if s.spec.Proxy.Mode == api.ProxyModeTransparent && s.spec.Run.OwnUser {
+		return Invalidf("user", "is one of the task's own, and a transparent proxy would have its own connections sent back to itself: Nomad excepts one user, 101 unless transparent_proxy { uid = … } says another; run it as that, with sidecar_task { user = \"101\" }")
+	}
 	if svc.Kind != api.ServiceKindConnectProxy {
 		s.emit(fmt.Sprintf("Runs the %s %s, which Nomad has registered", svc.Kind, svc.Service))
-		return
+		return nil
 	}
 	s.spec.Service = s.spec.Proxy.DestinationServiceName
 	s.spec.StandaloneID = ""
@@ -67,15 +69,21 @@ func (s *Sidecar) standFor(svc *api.AgentService) {
 	}
 	s.emit(fmt.Sprintf("Stands before %s, as Nomad has registered it; public listener %s, for peers %s",
 		s.spec.Service, s.spec.Listener, net.JoinHostPort(svc.Address, strconv.Itoa(svc.Port))))
+	return nil
 }
 
-// tell has nothing to add, but sees whether Nomad has registered the sidecar.
-func (r nomadRegistrar) tell(ctx context.Context, _ process.Identity, _ bool) error {
+// tell keeps peers away until it is open, whatever Nomad's check says.
+func (r nomadRegistrar) tell(ctx context.Context, _ process.Identity, open bool) error {
 	svc, err := r.consul.Service(ctx, r.proxyID())
-	if err == nil && svc == nil {
-		err = fmt.Errorf("Nomad has not registered %s", r.proxyID())
+	switch {
+	case err != nil:
+		return err
+	case svc == nil:
+		return fmt.Errorf("Nomad has not registered %s", r.proxyID())
+	case !open:
+		return r.say(ctx, api.HealthCritical, "it is not ready yet")
 	}
-	return err
+	return nil
 }
 
 func (r nomadRegistrar) sayReady(ctx context.Context) error {
@@ -96,8 +104,10 @@ func (r nomadRegistrar) withdraw(ctx context.Context) (bool, error) {
 	return true, r.say(ctx, api.HealthCritical, "the sidecar is stopped")
 }
 
-// mend says it again when Nomad, or a Consul that has lost its checks, has brought
-// the check back that knows better.
+func (nomadRegistrar) withdrawn() string { return "peers are kept away, " }
+
+// mend says it again when Nomad, or a Consul that has lost the check, has brought
+// things back to what they were.
 func (r nomadRegistrar) mend(ctx context.Context) (bool, error) {
 	if r.Status().Phase != Serving {
 		return false, nil
@@ -105,23 +115,29 @@ func (r nomadRegistrar) mend(ctx context.Context) (bool, error) {
 	return false, r.sayReady(ctx)
 }
 
-// say sets the checks of the sidecar's listener. There is none when the job has
-// disabled it, nor with gateways.
+// say gives the sidecar the driver's ready check where it has none, sets it, and
+// then does away with the one that knows less.
 func (r nomadRegistrar) say(ctx context.Context, status, note string) error {
 	checks, err := r.consul.ServiceChecks(ctx, r.proxyID())
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, check := range checks {
-		switch check.Type {
-		case "tcp":
-			errs = append(errs, r.consul.ReplaceCheck(ctx, r.proxyID(), &api.AgentServiceCheck{
-				CheckID: check.CheckID, Name: check.Name, Notes: readyNotes, TTL: readyTTL.String(), Status: status,
-			}))
-		case "ttl":
-			errs = append(errs, r.consul.SetStatus(ctx, check.CheckID, status, note))
+	check := readyCheck(r.proxyID(), false)
+	if checks[check.CheckID] == nil {
+		if err := r.consul.AddCheck(ctx, r.proxyID(), check); err != nil {
+			return err
 		}
 	}
-	return errors.Join(errs...)
+	// Also of one that is new: Consul remembers what it was told, across restarts.
+	if err := r.consul.SetStatus(ctx, check.CheckID, status, note); err != nil {
+		return err
+	}
+	for id, other := range checks {
+		if other.Type == "tcp" && strings.HasPrefix(id, "service:") { // as Consul calls those of a registration
+			if err := r.consul.RemoveCheck(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

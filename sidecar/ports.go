@@ -31,6 +31,9 @@ func publicListener(s Spec) Port {
 	return public
 }
 
+// knowsListener is false for gateways, and for proxies that are no sidecars.
+func (s *Sidecar) knowsListener() bool { return s.spec.Listener.Number != 0 }
+
 // listenPorts are those that Envoy will listen on.
 func listenPorts(s Spec) []Port {
 	var ports []Port

@@ -2,8 +2,11 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"nomad-driver-connect/process"
 )
 
 // An Envoy that hangs still has its ports: the kernel accepts connections for
@@ -19,8 +22,12 @@ const (
 func (s *Sidecar) checkPulse(ctx context.Context, missed int) int {
 	asking, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
-	if _, _, err := s.admin.get(asking, "/ready"); err == nil || closed(err) {
-		return 0 // closed is the one whose successor failed
+	_, _, err := s.admin.get(asking, "/ready")
+	switch {
+	case err == nil, closed(err): // closed is the one whose successor failed
+		return 0
+	case errors.Is(err, process.ErrNetwork): // it was not asked
+		return missed
 	}
 	if missed++; missed < pulseMisses {
 		return missed

@@ -27,6 +27,9 @@ type registrar interface {
 	// withdraw, so that peers have yet to hear of it.
 	withdraw(ctx context.Context) (bool, error)
 
+	// withdrawn is what became of that, for the user: "…, " or nothing.
+	withdrawn() string
+
 	// mend lets peers in where a restart of Consul's agent keeps them away.
 	mend(ctx context.Context) (bool, error)
 }
@@ -80,6 +83,8 @@ func (r ownRegistrar) mend(ctx context.Context) (bool, error) {
 	return r.consul.MendAlias(ctx, r.proxyID(), aliasCheck(r.proxyID(), r.parent.ID))
 }
 
+func (ownRegistrar) withdrawn() string { return "withdrawn from Consul, " }
+
 // noRegistrar is that of a proxy that Consul knows nothing of.
 type noRegistrar struct{}
 
@@ -87,4 +92,5 @@ func (noRegistrar) tell(context.Context, process.Identity, bool) error { return 
 func (noRegistrar) sayReady(context.Context) error                     { return nil }
 func (noRegistrar) sayCrashed(context.Context, string) error           { return nil }
 func (noRegistrar) withdraw(context.Context) (bool, error)             { return false, nil }
+func (noRegistrar) withdrawn() string                                  { return "" }
 func (noRegistrar) mend(context.Context) (bool, error)                 { return false, nil }

@@ -124,7 +124,7 @@ func (s *Sidecar) resume(ctx context.Context, next generation) renewal {
 	if err != nil {
 		s.log.Warn("does not know where Envoy finds Consul", "proxy", s.proxyID(), "error", err)
 	}
-	result := s.settle(ctx, next, nil, agent, true)
+	result := s.settle(ctx, next, nil, agent, s.knowsListener())
 	result.why = "begun before the plugin was restarted"
 	if result.next != nil {
 		result.next.version = s.envoyVersion(ctx)
@@ -152,12 +152,10 @@ func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, 
 	return renewal{fatal: true, err: errors.Join(err, s.current().end())}
 }
 
-// listened tells whether somebody listens for peers.
+// listened tells whether somebody listens for peers; nobody, where it is not known
+// which listener that is.
 func (s *Sidecar) listened(ctx context.Context) bool {
-	if s.spec.Listener.Number == 0 {
-		return false // it is not known where
-	}
-	return checkPortFree(ctx, s.spec.Run.Network, publicListener(s.spec)) != nil
+	return s.knowsListener() && checkPortFree(ctx, s.spec.Run.Network, publicListener(s.spec)) != nil
 }
 
 // hasTakenOver asks a generation for the last time.

@@ -106,6 +106,9 @@ type Run struct {
 
 	User process.User
 
+	// OwnUser: the user was made for this task, and nobody else knows of it.
+	OwnUser bool
+
 	// Cgroup is where all of the task runs. Its memory limit is Envoy's, too,
 	// where there is no such group.
 	Cgroup process.Cgroup

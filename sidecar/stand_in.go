@@ -32,6 +32,9 @@ func parentSocket(dir string, epoch int) string {
 // one that gets no answer hangs. It returns when it was told to end, which is the
 // last that a successor says, or ctx has ended.
 func standIn(ctx context.Context, dir string, epoch int, user process.User) (err error) {
+	if ctx.Err() != nil {
+		return nil // the directory may be about to go
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
 	}
 	exit := s.end(ctx, req)
 	if withdrawn == nil {
-		s.emit("Stopped: withdrawn from Consul, Envoy " + exit.String())
+		s.emit("Stopped: " + s.registrar.withdrawn() + "Envoy " + exit.String())
 	} else {
 		s.emit(fmt.Sprintf("Stopped: Envoy %s; could not withdraw it: %v", exit, withdrawn))
 	}

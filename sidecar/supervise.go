@@ -32,8 +32,12 @@ func (s *Sidecar) supervise(ctx context.Context, begun *generation) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	v := &supervisor{Sidecar: s, restarts: newHotRestarts()}
-	for _, old := range s.running.Load().leaving {
+	now := s.running.Load()
+	for _, old := range now.leaving {
 		v.follow(ctx, old)
+	}
+	if len(now.leaving) == 0 && now.current.epoch > 0 && begun == nil { // it may have left while nobody watched
+		go v.keepPlace(ctx, now.current.epoch-1)
 	}
 	if begun != nil {
 		v.background(ctx, func(ctx context.Context) renewal { return s.resume(ctx, *begun) })
