@@ -12,6 +12,9 @@ const (
 	// is gone, before it refuses new connections.
 	settle = time.Second
 
+	// mergeWindow is Envoy's update_merge_window, which Consul leaves as it is.
+	mergeWindow = time.Second
+
 	drainPoll = 50 * time.Millisecond
 
 	// endReserve is the part of a stop's time that is kept for Envoy's own end.
@@ -41,7 +44,7 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, justWithdrawn bool
 	listeners := s.listeners(ctx)
 	open := s.inbound(listeners)
 	s.emit(fmt.Sprintf("Draining: %d connections from peers", open))
-	if justWithdrawn && !s.pause(ctx, settle) {
+	if justWithdrawn && !s.pause(ctx, s.registrar.heardWithin()) {
 		return
 	}
 	_ = s.tellEnvoy(ctx, s.drainPath())

@@ -104,6 +104,10 @@ func (r nomadRegistrar) withdraw(ctx context.Context) (bool, error) {
 	return true, r.say(ctx, api.HealthCritical, "the sidecar is stopped")
 }
 
+// heardWithin: that a host is gone is news that an Envoy takes at once; that one is
+// not well can wait for others (update_merge_window).
+func (nomadRegistrar) heardWithin() time.Duration { return settle + mergeWindow }
+
 func (nomadRegistrar) withdrawn() string { return "peers are kept away, " }
 
 // mend says it again when Nomad, or a Consul that has lost the check, has brought

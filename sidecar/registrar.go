@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -26,6 +27,9 @@ type registrar interface {
 	// withdraw keeps peers away for good; it tells whether there was anything to
 	// withdraw, so that peers have yet to hear of it.
 	withdraw(ctx context.Context) (bool, error)
+
+	// heardWithin is how long peers may take to hear of that.
+	heardWithin() time.Duration
 
 	// withdrawn is what became of that, for the user: "…, " or nothing.
 	withdrawn() string
@@ -83,6 +87,8 @@ func (r ownRegistrar) mend(ctx context.Context) (bool, error) {
 	return r.consul.MendAlias(ctx, r.proxyID(), aliasCheck(r.proxyID(), r.parent.ID))
 }
 
+func (ownRegistrar) heardWithin() time.Duration { return settle }
+
 func (ownRegistrar) withdrawn() string { return "withdrawn from Consul, " }
 
 // noRegistrar is that of a proxy that Consul knows nothing of.
@@ -92,5 +98,6 @@ func (noRegistrar) tell(context.Context, process.Identity, bool) error { return 
 func (noRegistrar) sayReady(context.Context) error                     { return nil }
 func (noRegistrar) sayCrashed(context.Context, string) error           { return nil }
 func (noRegistrar) withdraw(context.Context) (bool, error)             { return false, nil }
+func (noRegistrar) heardWithin() time.Duration                         { return 0 }
 func (noRegistrar) withdrawn() string                                  { return "" }
 func (noRegistrar) mend(context.Context) (bool, error)                 { return false, nil }
