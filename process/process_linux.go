@@ -126,34 +126,16 @@ func (p *Process) KillGroup() error {
 	return nil
 }
 
-// watchInterval is how often a process is looked at that nothing was heard of: no
-// end may go unnoticed.
-const watchInterval = 5 * time.Second
-
 // watch waits for the end without holding a thread.
 func (p *Process) watch() {
 	defer close(p.done)
 	defer func() { _ = p.pidfd.Close() }()
-	for p.awaitNews() {
-		continue
+	if raw, err := p.pidfd.SyscallConn(); err == nil {
+		_ = raw.Read(func(fd uintptr) bool { return pidfdEnded(int(fd)) })
 	}
 	exit := p.reap()
 	exit.At = time.Now()
 	p.exit.Store(&exit)
-}
-
-// awaitNews tells whether the process still runs after a while.
-func (p *Process) awaitNews() (runs bool) {
-	_ = p.pidfd.SetReadDeadline(time.Now().Add(watchInterval)) // without one it waits all the same
-	raw, err := p.pidfd.SyscallConn()
-	if err == nil {
-		err = raw.Read(func(fd uintptr) bool { return pidfdEnded(int(fd)) })
-	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return false
-	}
-	err = raw.Control(func(fd uintptr) { runs = !pidfdEnded(int(fd)) })
-	return runs && err == nil
 }
 
 func (p *Process) reap() Exit {

@@ -51,14 +51,6 @@ func TestProcess_exit(t *testing.T) {
 	}
 }
 
-// The end of a process is heard of at once, however long it has run.
-func TestProcess_longLived(t *testing.T) {
-	t.Parallel()
-	p := startShell(t, fmt.Sprintf("sleep %g; exit 7", 1.2*watchInterval.Seconds()))
-	<-p.Done()
-	must.Eq(t, 7, p.Exit().Code)
-}
-
 // The child gets no privileges by execve, has a session of its own, and its
 // whole group is killed.
 func TestProcess_confined(t *testing.T) {
