@@ -196,7 +196,7 @@ var hotRestartFaults = []fault{
 		s.hotRestart(t)
 	}},
 	{name: "plugin killed in a hot restart", do: func(t *testing.T, s *shop) {
-		server, since := s.server(t), time.Now()
+		server := s.server(t)
 		epoch, _ := s.latest(t, server)
 		s.askHotRestart(t, server)
 		killPlugin(t, s.Cluster, func(context.Context) error {
@@ -205,8 +205,14 @@ var hotRestartFaults = []fault{
 			}
 			return nil
 		})
-		s.awaitEvent(t, server, since, "has left: it exited with status 0")
-		must.MapLen(t, 1, generations(t, s.Cluster, server))
+		// Nobody may have been there to tell of it: a Nomad that was itself restarted
+		// needs a second or two to miss its plugin.
+		eventually(t, 30*time.Second, func(context.Context) error {
+			if now := generations(t, s.Cluster, server); len(now) != 1 || now[epoch+1] == 0 {
+				return fmt.Errorf("generation %d is not alone: %v", epoch+1, now)
+			}
+			return nil
+		})
 		s.obeys(t)
 		s.hotRestart(t)
 	}},
