@@ -67,7 +67,7 @@ func addBootstrap(spec *sidecar.Spec, task *drivers.TaskConfig) error {
 func readNomads(secrets string) ([]byte, error) {
 	f, err := sidecar.OpenBelow(secrets, filepath.Join(secrets, nomadBootstrap), os.O_RDONLY|syscall.O_NONBLOCK)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("none is given, and Nomad has written no bootstrap (%w); give the file with Envoy's bootstrap, or a sidecar_service block, or put the task into a service as connect { sidecar_task { driver = \"connect\" } }", err)
+		return nil, fmt.Errorf("none is given, and Nomad has written no bootstrap (%w); give the file with Envoy's bootstrap, or a sidecar_service block, or put the task into a service with connect { sidecar_task { driver = \"connect\" config { bootstrap {} } } }", err)
 	}
 	if err != nil {
 		return nil, err
