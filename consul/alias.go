@@ -21,17 +21,18 @@ func (c *Client) MendAlias(ctx context.Context, serviceID string, alias *api.Age
 		}
 		return err
 	})
-	if err == nil && status == api.HealthPassing {
-		passing := *alias
-		passing.Status = api.HealthPassing
-		// Consul keeps the status of a check that it knows.
-		if err := c.RemoveCheck(ctx, alias.CheckID); err != nil {
-			return false, err
-		}
-		return true, c.AddCheck(ctx, serviceID, &passing)
-	}
 	if err != nil {
 		return false, c.unreachable("look after the check "+alias.CheckID, err)
 	}
-	return false, nil
+	if status != api.HealthPassing {
+		return false, nil
+	}
+	// Consul keeps the status of a check that it knows.
+	if err := c.RemoveCheck(ctx, alias.CheckID); err != nil {
+		return false, err
+	}
+	passing := *alias
+	passing.Status = api.HealthPassing
+	err = c.AddCheck(ctx, serviceID, &passing)
+	return err == nil, err
 }

@@ -9,6 +9,6 @@
 //
 // One method of Nomad's driver interface, one file. Reading order: plugin.go,
 // plugin_config.go and task_config.go (what users write), task_spec.go (what
-// is made of it), given.go (bootstraps of others), start.go, recover.go, stop.go, then sweep.go, which removes what
-// nobody looks after.
+// is made of it), given.go (bootstraps of others), start.go, recover.go, stop.go,
+// then sweep.go, which removes what nobody looks after.
 package driver

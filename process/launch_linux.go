@@ -70,34 +70,20 @@ func Start(l Launch) (*Process, error) {
 // forkWithoutPrivileges starts the process from a thread that has given up
 // gaining privileges by execve, and ending with its parent, and has joined the
 // cgroup and the network namespace; the child inherits all of it.
-func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (*os.Process, error) {
-	type result struct {
-		child *os.Process
-		err   error
-	}
-	started := make(chan result)
-	goOnOwnThread(func() {
+func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (child *os.Process, err error) {
+	err = onOwnThread(func() (err error) {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			started <- result{err: fmt.Errorf("set no_new_privs: %w", err)}
-			return
+			return fmt.Errorf("set no_new_privs: %w", err)
 		}
-		if err := outliveParent(); err != nil {
-			started <- result{err: err}
-			return
+		for _, step := range []func() error{outliveParent, l.Cgroup.joinThread, l.Network.join} {
+			if err := step(); err != nil {
+				return err
+			}
 		}
-		if err := l.Cgroup.joinThread(); err != nil {
-			started <- result{err: err}
-			return
-		}
-		if err := l.Network.join(); err != nil {
-			started <- result{err: err}
-			return
-		}
-		child, err := os.StartProcess(l.Path, append([]string{l.Path}, l.Args...), attr)
-		started <- result{child, err}
+		child, err = os.StartProcess(l.Path, append([]string{l.Path}, l.Args...), attr)
+		return err
 	})
-	r := <-started
-	return r.child, r.err
+	return child, err
 }
 
 // Hint adds to the error of a start what to do about it.

@@ -22,16 +22,12 @@ func (n Network) Do(f func() error) error {
 	if n == "" {
 		return f()
 	}
-	done := make(chan error)
-	goOnOwnThread(func() {
-		done <- func() error {
-			if err := n.join(); err != nil {
-				return err
-			}
-			return f()
-		}()
+	return onOwnThread(func() error {
+		if err := n.join(); err != nil {
+			return err
+		}
+		return f()
 	})
-	return <-done
 }
 
 // join moves the calling thread into the namespace, and what it starts.

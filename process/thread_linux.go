@@ -6,6 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// onOwnThread runs f as goOnOwnThread does, and waits for its result.
+func onOwnThread(f func() error) error {
+	done := make(chan error)
+	goOnOwnThread(func() { done <- f() })
+	return <-done
+}
+
 // goOnOwnThread runs f on a thread that ends with it: nothing else ever runs
 // there, so f may change what the kernel thinks of the thread. It is never the
 // main thread, which cannot end, and stands for the whole process in places.

@@ -19,26 +19,22 @@ func AsUser(user User, f func() error) error {
 	if !user.Switch {
 		return f()
 	}
-	done := make(chan error)
-	goOnOwnThread(func() {
-		done <- func() error {
-			// The raw system calls, for Go's own change every thread. Without
-			// the root user the kernel drops root's rights to override, too.
-			if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
-				return fmt.Errorf("give up root's groups: %w", errno)
+	return onOwnThread(func() error {
+		// The raw system calls, for Go's own change every thread. Without
+		// the root user the kernel drops root's rights to override, too.
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
+			return fmt.Errorf("give up root's groups: %w", errno)
+		}
+		for _, change := range []struct {
+			call uintptr
+			id   uint32
+		}{{unix.SYS_SETFSGID, user.GID}, {unix.SYS_SETFSUID, user.UID}} {
+			_, _, _ = unix.RawSyscall(change.call, uintptr(change.id), 0, 0)
+			// It answers with the former id, and tells no error.
+			if now, _, _ := unix.RawSyscall(change.call, ^uintptr(0), 0, 0); uint32(now) != change.id {
+				return fmt.Errorf("take on the rights of user %s", user.Name)
 			}
-			for _, change := range []struct {
-				call uintptr
-				id   uint32
-			}{{unix.SYS_SETFSGID, user.GID}, {unix.SYS_SETFSUID, user.UID}} {
-				_, _, _ = unix.RawSyscall(change.call, uintptr(change.id), 0, 0)
-				// It answers with the former id, and tells no error.
-				if now, _, _ := unix.RawSyscall(change.call, ^uintptr(0), 0, 0); uint32(now) != change.id {
-					return fmt.Errorf("take on the rights of user %s", user.Name)
-				}
-			}
-			return f()
-		}()
+		}
+		return f()
 	})
-	return <-done
 }

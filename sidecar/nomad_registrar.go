@@ -26,22 +26,18 @@ func (s *Sidecar) findRegistered(ctx context.Context) error {
 	if id == "" {
 		return nil // nobody has
 	}
-	deadline := time.Now().Add(parentWait)
-	tick := time.NewTicker(parentPoll)
-	defer tick.Stop()
-	for {
-		svc, err := s.consul.Service(ctx, id)
-		if err != nil {
-			return err
-		}
-		if svc != nil {
-			return s.standFor(svc)
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("Consul shows no service %s, for which %s is: Nomad was to register it; is Nomad connected to the same Consul agent?", id, s.spec.BootstrapPath)
-		}
-		<-tick.C
+	var svc *api.AgentService
+	found, err := awaitNomad(func() (_ bool, err error) {
+		svc, err = s.consul.Service(ctx, id)
+		return svc != nil, err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return fmt.Errorf("Consul shows no service %s, for which %s is: Nomad was to register it; is Nomad connected to the same Consul agent?", id, s.spec.BootstrapPath)
 	}
+	return s.standFor(svc)
 }
 
 // standFor takes from a registration what the driver says in its own.

@@ -103,19 +103,29 @@ func (s *Sidecar) findParent(ctx context.Context) error {
 	if s.spec.Parent == nil {
 		return nil
 	}
+	var group []*api.AgentService
+	found, err := awaitNomad(func() (found bool, err error) {
+		if group, err = s.consul.GroupServices(ctx, s.spec.Parent.IDPrefix); err != nil {
+			return false, err
+		}
+		s.parent, err = chooseParent(s.spec, group)
+		return s.parent != nil, err
+	})
+	if err == nil && !found {
+		err = noParent(s.spec, group)
+	}
+	return err
+}
+
+// awaitNomad looks again and again for what Nomad registers, and tells whether it
+// was found within parentWait.
+func awaitNomad(look func() (found bool, err error)) (bool, error) {
 	deadline := time.Now().Add(parentWait)
 	tick := time.NewTicker(parentPoll)
 	defer tick.Stop()
 	for {
-		group, err := s.consul.GroupServices(ctx, s.spec.Parent.IDPrefix)
-		if err != nil {
-			return err
-		}
-		if s.parent, err = chooseParent(s.spec, group); err != nil || s.parent != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return noParent(s.spec, group)
+		if found, err := look(); found || err != nil || time.Now().After(deadline) {
+			return found, err
 		}
 		<-tick.C
 	}
