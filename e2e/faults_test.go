@@ -210,13 +210,27 @@ func awaitEvent(t *testing.T, c *agents.Cluster, alloc *api.Allocation, task str
 	})
 }
 
-// obeys waits until Nomad and the driver have the sidecars in hand.
+// obeys waits until Nomad and the driver have the servers in hand. A client that
+// has just come back tells the use of resources of a task as soon as it has done
+// so; what it is asked to stop before, it ends at once, without shutdown_delay
+// and while its services are still in Consul (Nomad's TaskRunner.Run).
 func (s *shop) obeys(t *testing.T) {
 	t.Helper()
-	server := s.server(t)
-	eventually(t, 60*time.Second, func(context.Context) error {
-		return s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGUSR1")
-	})
+	servers, err := s.Nomad.Running(t.Context(), "shop", "shop")
+	must.NoError(t, err)
+	must.Len(t, 2, servers)
+	for _, server := range servers {
+		eventually(t, 60*time.Second, func(ctx context.Context) error {
+			if err := s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGUSR1"); err != nil {
+				return err
+			}
+			usage, err := s.Nomad.Client.Allocations().Stats(server, (&api.QueryOptions{}).WithContext(ctx))
+			if err == nil && len(usage.Tasks) != 2 {
+				err = fmt.Errorf("%d of 2 tasks tell their use of resources", len(usage.Tasks))
+			}
+			return err
+		})
+	}
 }
 
 // fault is something that is done to a mesh, under load.
