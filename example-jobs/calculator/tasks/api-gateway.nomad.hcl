@@ -1,0 +1,109 @@
+# The edge of the calculator, with this driver's task. Envoy is the
+# gateway, too: the same driver runs it with a bootstrap of the job's own.
+
+variable "edge_port" {
+  type        = number
+  default     = 8080
+  description = "where those outside the mesh come in"
+}
+
+job "api-gateway" {
+  update {
+    min_healthy_time = "2s"
+  }
+
+  group "api-gateway" {
+    count          = 2
+    shutdown_delay = "3s"
+
+    network {
+      mode = "host"
+      port "edge" {
+        static           = var.edge_port
+        ignore_collision = true # Envoys of one user share a port
+      }
+      port "health" {}
+      port "mesh" {} # mTLS comes in here
+      port "up_frontend" {
+        host_network = "loopback"
+      }
+    }
+
+    service {
+      name = "api-gateway"
+      port = "edge"
+      check {
+        type     = "http"
+        port     = "health"
+        path     = "/health"
+        interval = "1s"
+        timeout  = "1s"
+      }
+    }
+
+    task "api-gateway" {
+      driver       = "connect"
+      user         = "nobody"
+      kill_timeout = "10s"
+      restart {
+        attempts = 5
+        interval = "10s"
+        delay    = "1s"
+        mode     = "delay"
+      }
+      config {
+        bootstrap {
+          path = "local/edge.yaml"
+        }
+      }
+      env {
+        UPSTREAM_PORT = "${NOMAD_PORT_up_frontend}"
+      }
+      template {
+        destination = "local/edge.yaml"
+        data        = file("../src/edge.yaml")
+      }
+      resources {
+        cpu    = 100
+        memory = 128
+      }
+    }
+
+    task "connect-proxy-api-gateway" {
+      driver       = "connect"
+      kill_timeout = "10s"
+      lifecycle {
+        hook    = "prestart"
+        sidecar = true
+      }
+      restart {
+        attempts = 5
+        interval = "10s"
+        delay    = "1s"
+        mode     = "delay"
+      }
+      config {
+        service = "api-gateway"
+        sidecar_service {
+          port = "mesh"
+          proxy {
+            config {
+              protocol = "http" # the app hears who asks
+            }
+            upstreams {
+              destination_name = "frontend"
+              port             = "up_frontend"
+              config {
+                protocol = "http" # each request goes to the next instance
+              }
+            }
+          }
+        }
+      }
+      resources {
+        cpu    = 100
+        memory = 128
+      }
+    }
+  }
+}

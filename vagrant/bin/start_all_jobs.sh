@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Starts the calculator: add-svc, sub-svc, frontend and api-gateway, two instances of
+# each, and waits until it answers.
+#
+#   start_all_jobs.sh [-w tasks|native] [-d DIR] [-p PORT]
+#
+#   -w WAY   tasks: jobs with this driver's tasks (the default); native: jobs with
+#            Nomad's own connect stanza, through the hook
+#   -d DIR   where the job files are; their ways are directories in it
+#   -p PORT  the edge's port (8080)
+#
+# NOMAD_ADDR and NOMAD_TOKEN say which cluster.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/lib.sh"
+
+way=tasks port=8080 dir=
+for dir in "$here/../../example-jobs/calculator" "$here/../dist/example-jobs/calculator"; do
+  [[ -d $dir ]] && break
+done
+while getopts w:d:p:h option; do
+  case $option in
+    w) way=$OPTARG ;;
+    d) dir=$OPTARG ;;
+    p) port=$OPTARG ;;
+    h) help && exit ;;
+    *) help >&2 && exit 2 ;;
+  esac
+done
+need nomad curl jq
+[[ $way == tasks || $way == native ]] || die "-w is tasks or native, not $way"
+[[ -d $dir/$way ]] || die "there are no job files in $dir/$way; name their directory with -d, or run make dist"
+
+# start JOB VARIABLES…: returns when its deployment is successful.
+start() {
+  local file=$dir/$way/$1.nomad.hcl said status=0
+  shift
+  case $way in
+    tasks) said=$(nomad job run "$@" "$file" 2>&1) || status=$? ;;
+    native) said=$(hook -dynamic-ports "$@" "$file" | nomad job run -json - 2>&1) || status=$? ;;
+  esac
+  ((status == 0)) || die "nomad job run of $file ended with status $status:"$'\n'"$said"
+}
+
+hook() {
+  local driver=$here/../../bin/nomad-driver-connect
+  [[ -x $driver ]] || driver=nomad-driver-connect
+  "$driver" hook "$@"
+}
+
+answers() { curl --silent --show-error --fail-with-body --max-time 5 "http://$(edge)/api/$1?a=1&b=2"; }
+
+for job in add-svc sub-svc frontend api-gateway; do
+  began=$SECONDS
+  if [[ $job == api-gateway ]]; then start "$job" -var "edge_port=$port"; else start "$job"; fi
+  printf '%-12s healthy after %s s\n' "$job" $((SECONDS - began))
+done
+until_true 30 'the calculator does not add' answers add
+until_true 30 'the calculator does not subtract' answers sub
+printf 'The calculator answers at http://%s/\n' "$(edge)"

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Stops the calculator and has Nomad forget its jobs. Returns when no task of it runs.
+#
+#   stop_all_jobs.sh
+#
+# NOMAD_ADDR and NOMAD_TOKEN say which cluster.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+while getopts h option; do
+  case $option in
+    h) help && exit ;;
+    *) help >&2 && exit 2 ;;
+  esac
+done
+need nomad jq
+
+jobs=(api-gateway frontend sub-svc add-svc) # from the edge inwards
+
+# known: those of them that Nomad knows.
+known() { nomad_api /v1/jobs | jq -r --args '.[].ID | select(IN($ARGS.positional[]))' "${jobs[@]}"; }
+
+ended() {
+  nomad_api "/v1/job/$1/allocations" | jq -e 'all(.[]; .ClientStatus | IN("complete", "failed", "lost"))' >/dev/null
+}
+
+present=$(known)
+for job in "${jobs[@]}"; do
+  grep -qx "$job" <<<"$present" || continue
+  nomad job stop -detach "$job" >/dev/null || die "Nomad does not stop the job $job; its message is above"
+  until_true 60 "the job $job still runs" ended "$job"
+  nomad job stop -purge -detach "$job" >/dev/null
+  echo "$job stopped"
+done
