@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -132,13 +131,7 @@ func closeShared() error {
 // newCluster starts one; the caller closes it.
 func newCluster(t testing.TB, opts agents.Options) *agents.Cluster {
 	t.Helper()
-	var err error
-	if opts.Tools, err = filepath.Abs(*tools); err != nil {
-		t.Fatal(err)
-	}
-	if opts.Plugin, err = filepath.Abs(*plugin); err != nil {
-		t.Fatal(err)
-	}
+	opts.Tools, opts.Plugin = *tools, *plugin
 	// From its start on an interrupt must find it.
 	started.Lock()
 	defer started.Unlock()

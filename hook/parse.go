@@ -12,7 +12,7 @@ import (
 
 // Source is a job as it is written.
 type Source struct {
-	Path     string // tells HCL's file functions where relative paths begin
+	Path     string // for errors
 	Body     []byte
 	JSON     bool     // never HCL, whatever it looks like
 	Vars     []string // "name=value", as of nomad's -var
@@ -27,6 +27,7 @@ func Parse(source Source) (*api.Job, error) {
 	}
 	job, err := jobspec2.ParseWithConfig(&jobspec2.ParseConfig{
 		Path:     source.Path,
+		BaseDir:  ".", // as nomad's commands: relative paths begin where one works
 		Body:     source.Body,
 		AllowFS:  true,
 		ArgVars:  source.Vars,

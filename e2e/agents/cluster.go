@@ -50,6 +50,9 @@ func StartCluster(ctx context.Context, opts Options) (*Cluster, error) {
 	if opts.Tools, err = filepath.Abs(opts.Tools); err != nil {
 		return nil, err
 	}
+	if opts.Plugin, err = filepath.Abs(opts.Plugin); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(opts.Parent, "connect-")
 	if err != nil {
 		return nil, err
@@ -97,6 +100,16 @@ func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
 		Interface:    c.opts.Interface,
 		Identities:   c.opts.Identities,
 	}, err
+}
+
+// Env is what a person's shell would have: where the agents answer, and the tools
+// and the driver in PATH.
+func (c *Cluster) Env() []string {
+	return []string{
+		"NOMAD_ADDR=http://" + c.Nomad.HTTP,
+		"CONSUL_HTTP_ADDR=" + c.Consul.HTTP,
+		"PATH=" + c.opts.Tools + ":" + filepath.Dir(c.opts.Plugin) + ":" + os.Getenv("PATH"),
+	}
 }
 
 // pluginConfig is the block that an operator writes.

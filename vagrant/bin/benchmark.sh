@@ -32,6 +32,7 @@ need nomad jq hey curl
 
 direct=$(port_of add-svc '^http$') || exit 1
 mesh=$(port_of frontend '^up_add$|_add_svc$') || exit 1
+mesh=127.0.0.1:${mesh##*:} # where sidecars have upstreams, whatever the port's network
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 

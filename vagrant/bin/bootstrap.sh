@@ -34,5 +34,4 @@ snapshot=$(mktemp)
 trap 'rm -f "$snapshot"' EXIT
 consul snapshot save "$snapshot" >/dev/null || die 'Consul takes no snapshot; the message is above (with ACLs it wants a management token)'
 
-echo 'Ready:'
-nomad_api /v1/nodes | jq -r '.[] | "  \(.Name)\t\(.Status)\tconnect: \(.Drivers.connect.HealthDescription // "not installed")"'
+nomad_api /v1/nodes | jq -r '.[] | "\(.Name) is \(.Status), driver connect: \(if .Drivers.connect.Healthy then "healthy" else .Drivers.connect.HealthDescription // "not installed" end)"'

@@ -29,23 +29,20 @@ while getopts w:d:p:h option; do
 done
 need nomad curl jq
 [[ $way == tasks || $way == native ]] || die "-w is tasks or native, not $way"
+[[ $way == tasks ]] || need nomad-driver-connect
 [[ -d $dir/$way ]] || die "there are no job files in $dir/$way; name their directory with -d, or run make dist"
+
+cd "$dir" # where the files are that the jobs name
 
 # start JOB VARIABLES…: returns when its deployment is successful.
 start() {
-  local file=$dir/$way/$1.nomad.hcl said status=0
+  local file=$way/$1.nomad.hcl said status=0
   shift
   case $way in
     tasks) said=$(nomad job run "$@" "$file" 2>&1) || status=$? ;;
-    native) said=$(hook -dynamic-ports "$@" "$file" | nomad job run -json - 2>&1) || status=$? ;;
+    native) said=$(nomad-driver-connect hook -dynamic-ports "$@" "$file" | nomad job run -json - 2>&1) || status=$? ;;
   esac
-  ((status == 0)) || die "nomad job run of $file ended with status $status:"$'\n'"$said"
-}
-
-hook() {
-  local driver=$here/../../bin/nomad-driver-connect
-  [[ -x $driver ]] || driver=nomad-driver-connect
-  "$driver" hook "$@"
+  ((status == 0)) || die "nomad job run of $dir/$file ended with status $status:"$'\n'"$said"
 }
 
 answers() { curl --silent --show-error --fail-with-body --max-time 5 "http://$(edge)/api/$1?a=1&b=2"; }

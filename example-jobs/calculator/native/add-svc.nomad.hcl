@@ -51,7 +51,7 @@ job "add-svc" {
       }
       template {
         destination = "local/Operator.java"
-        data        = file("../src/Operator.java")
+        data        = file("src/Operator.java")
       }
       resources {
         cpu    = 100

@@ -69,11 +69,11 @@ job "frontend" {
       }
       template {
         destination = "local/frontend.js"
-        data        = file("../src/frontend.js")
+        data        = file("src/frontend.js")
       }
       template {
         destination = "local/page.html"
-        data        = file("../src/page.html")
+        data        = file("src/page.html")
       }
       resources {
         cpu    = 100

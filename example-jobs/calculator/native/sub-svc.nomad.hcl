@@ -51,7 +51,7 @@ job "sub-svc" {
       }
       template {
         destination = "local/Operator.java"
-        data        = file("../src/Operator.java")
+        data        = file("src/Operator.java")
       }
       resources {
         cpu    = 100

@@ -43,7 +43,7 @@ job "add-svc" {
       }
       template {
         destination = "local/Operator.java"
-        data        = file("../src/Operator.java")
+        data        = file("src/Operator.java")
       }
       resources {
         cpu    = 100

@@ -61,7 +61,7 @@ job "api-gateway" {
       }
       template {
         destination = "local/edge.yaml"
-        data        = file("../src/edge.yaml")
+        data        = file("src/edge.yaml")
       }
       resources {
         cpu    = 100

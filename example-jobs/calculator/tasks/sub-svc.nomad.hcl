@@ -43,7 +43,7 @@ job "sub-svc" {
       }
       template {
         destination = "local/Operator.java"
-        data        = file("../src/Operator.java")
+        data        = file("src/Operator.java")
       }
       resources {
         cpu    = 100

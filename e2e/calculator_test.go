@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/agents"
+)
+
+// calculator is a cluster on which the example runs, and where its edge answers.
+type calculator struct {
+	*agents.Cluster
+	edge string
+}
+
+// calculatorServices are its services, which are jobs and groups of that name, and tasks, too.
+var calculatorServices = []string{"add-svc", "sub-svc", "frontend", "api-gateway"}
+
+// sum is what the calculator answers.
+type sum struct {
+	Answer, Error string
+	Path          []struct{ Service, Instance, Caller string }
+}
+
+// runCalculator starts it by its script, in one of its ways.
+func runCalculator(t *testing.T, c *agents.Cluster, way string) *calculator {
+	t.Helper()
+	port, err := agents.FreePorts(1)
+	must.NoError(t, err)
+	calc := &calculator{Cluster: c, edge: fmt.Sprintf("127.0.0.1:%d", port[0])}
+	out := calc.script(t, "start_all_jobs.sh", "-w", way, "-p", strconv.Itoa(port[0]))
+	must.StrContains(t, out, "The calculator answers at http://"+calc.edge+"/")
+	return calc
+}
+
+// script runs one of the demo VM's scripts, which must succeed.
+func (c *calculator) script(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join("../vagrant/bin", name), args...)
+	cmd.Env = append(os.Environ(), c.Env()...)
+	out, err := cmd.CombinedOutput()
+	must.NoError(t, err, must.Sprintf("%s %v:\n%s", name, args, out))
+	return string(out)
+}
+
+// compute asks the edge, over a new connection.
+func (c *calculator) compute(ctx context.Context, operator, a, b string) (int, sum, error) {
+	var answer sum
+	query := url.Values{"a": {a}, "b": {b}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.edge+"/api/"+operator+"?"+query.Encode(), nil)
+	if err != nil {
+		return 0, answer, err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, answer, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, answer, err
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return 0, answer, fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	return resp.StatusCode, answer, nil
+}
+
+// click asks for a sum and wants it right.
+func (c *calculator) click(ctx context.Context, n int) error {
+	operator, want := "add", n+1
+	if n%2 == 1 {
+		operator, want = "sub", n-1
+	}
+	status, answer, err := c.compute(ctx, operator, strconv.Itoa(n), "1")
+	if err == nil && answer.Answer != strconv.Itoa(want) {
+		err = fmt.Errorf("%s of %d and 1: %d %+v", operator, n, status, answer)
+	}
+	return err
+}
+
+// answered are the instances that have answered a number of sums, by service.
+func (c *calculator) answered(ctx context.Context, clicks int) (map[string]map[string]bool, error) {
+	seen := map[string]map[string]bool{}
+	for n := range clicks {
+		_, answer, err := c.compute(ctx, []string{"add", "sub"}[n%2], "1", "2")
+		if err != nil {
+			return nil, err
+		}
+		for _, hop := range answer.Path {
+			if seen[hop.Service] == nil {
+				seen[hop.Service] = map[string]bool{}
+			}
+			seen[hop.Service][hop.Instance] = true
+		}
+	}
+	return seen, nil
+}
+
+// everyoneAnswers sees both instances of all services in the table of click.sh.
+func (c *calculator) everyoneAnswers(t *testing.T) {
+	t.Helper()
+	out := c.script(t, "click.sh", "-n", "40")
+	must.StrContains(t, out, "40 clicks at http://"+c.edge+"/, 0 failed")
+	for _, service := range calculatorServices {
+		for _, alloc := range c.instances(t, service) {
+			must.StrContains(t, out, service+"/"+alloc.ID[:8])
+		}
+	}
+}
+
+// The calculator computes in both of its forms, with two instances of everything,
+// and loses nothing when one of them ends.
+func TestCalculator(t *testing.T) {
+	cluster := newCluster(t, agents.Options{})
+	defer func() { must.NoError(t, cluster.Close(context.WithoutCancel(t.Context()))) }()
+	(&calculator{Cluster: cluster}).script(t, "bootstrap.sh")
+	for _, way := range []string{"tasks", "native"} {
+		t.Run(way, func(t *testing.T) {
+			defer func() {
+				for _, service := range calculatorServices {
+					tellStory(t, cluster, service)
+				}
+			}()
+			c := runCalculator(t, cluster, way)
+			c.computes(t)
+			c.everyoneAnswers(t)
+			if way == "tasks" {
+				c.survives(t)
+				c.scales(t)
+				c.isMeasured(t)
+				c.isSeen(t)
+			}
+			c.script(t, "stop_all_jobs.sh")
+			nothingLeft(t, cluster)
+		})
+	}
+}
