@@ -58,14 +58,7 @@ func (c *calculator) survives(t *testing.T) {
 	t.Helper()
 	for _, service := range calculatorServices {
 		c.losing(t, 0, "nomad alloc stop of "+service, func() {
-			_, err := c.Nomad.Client.Allocations().Stop(c.instances(t, service)[0], nil)
-			must.NoError(t, err)
-			must.NoError(t, agents.Within(t.Context(), time.Minute, func(context.Context) error {
-				if n := len(c.instances(t, service)); n != 2 {
-					return fmt.Errorf("%d instances run", n)
-				}
-				return nil
-			}))
+			c.replace(t, service)
 			c.healthy(t, service, 2)
 		})
 		open := 0
@@ -79,6 +72,21 @@ func (c *calculator) survives(t *testing.T) {
 			c.healthy(t, service, 2)
 		})
 	}
+}
+
+// replace has Nomad stop an instance, and waits until it has ended.
+func (c *calculator) replace(t *testing.T, service string) {
+	t.Helper()
+	victim := c.instances(t, service)[0]
+	_, err := c.Nomad.Client.Allocations().Stop(victim, nil)
+	must.NoError(t, err)
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		now, _, err := c.Nomad.Client.Allocations().Info(victim.ID, (&api.QueryOptions{}).WithContext(ctx))
+		if err == nil && now.ClientStatus != api.AllocClientStatusComplete {
+			err = fmt.Errorf("%s is %s", victim.Name, now.ClientStatus)
+		}
+		return err
+	})
 }
 
 // scales sees four instances of add-svc soon after they are healthy.

@@ -13,6 +13,10 @@ const [url, what, picture] = process.argv.slice(2)
 const views = { computes, complains }
 if (!(what in views)) throw new Error(`there is no view "${what}"; there are: ${Object.keys(views).join(", ")}`)
 
+const output = (page) => page.locator("output")
+const alert = (page) => page.locator("[role=alert]")
+const hops = (page) => page.getByRole("list", { name: "path" }).getByRole("listitem")
+
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   // The first, since the tests run as root; the others keep it from talking to anybody.
@@ -43,10 +47,6 @@ async function reads(locator, want) {
   await locator.filter({ hasText: want }).first().waitFor({ timeout: 10000 })
 }
 
-const output = (page) => page.locator("output")
-const alert = (page) => page.getByRole("alert")
-const hops = (page) => page.getByRole("list", { name: "path" }).getByRole("listitem")
-
 async function computes(page) {
   await compute(page, "2", "sub", "3.5")
   await reads(output(page), /^-1\.5$/)
@@ -66,7 +66,7 @@ async function computes(page) {
   assert.match(path[2], /^add-svc\s+add-svc\/[0-9a-f]{8}\s+mTLS from frontend$/)
 
   const rows = await page.getByRole("table", { name: "instances" }).getByRole("row").allInnerTexts()
-  assert.equal(rows.filter((row) => row.startsWith("add-svc")).length, 2, `both instances of add-svc in:\n${rows.join("\n")}`)
+  assert.ok(rows.filter((row) => row.startsWith("add-svc")).length > 1, `instances of add-svc in:\n${rows.join("\n")}`)
   if (picture) await page.screenshot({ path: picture })
 }
 

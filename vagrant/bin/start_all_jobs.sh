@@ -36,22 +36,30 @@ cd "$dir" # where the files are that the jobs name
 
 # start JOB VARIABLES…: returns when its deployment is successful.
 start() {
-  local file=$way/$1.nomad.hcl said status=0
+  local job=$1 file=$way/$1.nomad.hcl said status=0
   shift
   case $way in
     tasks) said=$(nomad job run "$@" "$file" 2>&1) || status=$? ;;
     native) said=$(nomad-driver-connect hook -dynamic-ports "$@" "$file" | nomad job run -json - 2>&1) || status=$? ;;
   esac
   ((status == 0)) || die "nomad job run of $dir/$file ended with status $status:"$'\n'"$said"
+  echo "$job is healthy"
 }
 
 answers() { curl --silent --show-error --fail-with-body --max-time 5 "http://$(edge)/api/$1?a=1&b=2"; }
 
-for job in add-svc sub-svc frontend api-gateway; do
-  began=$SECONDS
-  if [[ $job == api-gateway ]]; then start "$job" -var "edge_port=$port"; else start "$job"; fi
-  printf '%-12s healthy after %s s\n' "$job" $((SECONDS - began))
+# None waits for another: who comes up first finds the others when they are there.
+starting=()
+for job in add-svc sub-svc frontend; do
+  start "$job" &
+  starting+=($!)
 done
+start api-gateway -var "edge_port=$port" &
+starting+=($!)
+failed=0
+for pid in "${starting[@]}"; do wait "$pid" || failed=1; done
+((failed == 0)) || die 'not all jobs are healthy; the messages are above'
+
 until_true 30 'the calculator does not add' answers add
 until_true 30 'the calculator does not subtract' answers sub
 printf 'The calculator answers at http://%s/\n' "$(edge)"

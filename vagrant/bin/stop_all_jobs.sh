@@ -15,20 +15,20 @@ while getopts h option; do
 done
 need nomad jq
 
-jobs=(api-gateway frontend sub-svc add-svc) # from the edge inwards
-
-# known: those of them that Nomad knows.
-known() { nomad_api /v1/jobs | jq -r --args '.[].ID | select(IN($ARGS.positional[]))' "${jobs[@]}"; }
+# known: those of its jobs that Nomad knows, from the edge inwards.
+known() { nomad_api /v1/jobs | jq -r 'map(.ID) as $known | "api-gateway", "frontend", "sub-svc", "add-svc" | select(IN($known[]))'; }
 
 ended() {
   nomad_api "/v1/job/$1/allocations" | jq -e 'all(.[]; .ClientStatus | IN("complete", "failed", "lost"))' >/dev/null
 }
 
 present=$(known)
-for job in "${jobs[@]}"; do
-  grep -qx "$job" <<<"$present" || continue
+mapfile -t present < <(printf '%s' "$present")
+for job in "${present[@]}"; do
   nomad job stop -detach "$job" >/dev/null || die "Nomad does not stop the job $job; its message is above"
+done
+for job in "${present[@]}"; do
   until_true 60 "the job $job still runs" ended "$job"
-  nomad job stop -purge -detach "$job" >/dev/null
-  echo "$job stopped"
+  nomad job stop -purge -detach "$job" >/dev/null || die "Nomad does not forget the job $job; its message is above"
+  echo "$job is stopped"
 done
