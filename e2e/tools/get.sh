@@ -116,7 +116,7 @@ for tool in "$@"; do
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
     ip) need ip iproute2 ;;
     node) need node nodejs ;;
-    java) need java openjdk-17-jdk-headless ;;
+    java) need javac openjdk-17-jdk-headless ;;
     playwright) playwright ;;
     matplotlib) /usr/bin/python3 -c 'import matplotlib' 2>/dev/null || package python3-matplotlib ;;
     cni) [[ -x /usr/lib/cni/bridge ]] || package containernetworking-plugins ;;
