@@ -105,7 +105,9 @@ func (b *bench) start() (*Sidecar, error) {
 }
 
 func (b *bench) startApp() {
+	b.consul.mu.Lock()
 	parent := b.consul.services["_nomad-task-a1-group-g-web-http"]
+	b.consul.mu.Unlock()
 	var err error
 	b.app, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", parent.Port))
 	must.NoError(b.t, err)
