@@ -10,8 +10,8 @@ import (
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
-	"nomad-driver-connect/sidecar"
 )
 
 const (
@@ -148,7 +148,7 @@ func (p *Plugin) probeEnvoy(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look for Envoy: %w", err)
 	}
-	version, err := sidecar.EnvoyVersion(ctx, path, somebody(p.root))
+	version, err := envoy.Binary{Path: path, User: somebody(p.root)}.Version(ctx)
 	if err != nil {
 		return "", fmt.Errorf("look for Envoy: %w", err)
 	}

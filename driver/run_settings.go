@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
@@ -33,11 +34,11 @@ func envoySettings(operator, job *EnvoyConfig, workers int) (sidecar.Envoy, erro
 	if e.Concurrency < 1 {
 		return e, sidecar.Invalidf("envoy.concurrency", "%d is not a number of threads; it is 1 or more", e.Concurrency)
 	}
-	if err := oneOf("envoy.log_level", e.LogLevel, sidecar.LogLevels...); err != nil {
+	if err := oneOf("envoy.log_level", e.LogLevel, envoy.LogLevels()...); err != nil {
 		return e, err
 	}
-	if err := sidecar.CheckArgs("envoy.args", e.Args); err != nil {
-		return e, err
+	if err := envoy.CheckArgs(e.Args); err != nil {
+		return e, sidecar.Invalidf("envoy.args", "%v", err)
 	}
 	path, err := envoyPath(cmp.Or(j.Path, o.Path))
 	if err != nil && e.Named {

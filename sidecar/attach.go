@@ -62,12 +62,12 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 	defer cancel()
 	last := len(found) - 1
 	s.recallGiven(found[last])
-	if last > 0 && !s.admin.progress(ctx).tookOver(found[last].epoch) {
+	if last > 0 && !s.admin.Progress(ctx).TookOver(found[last].epoch) {
 		begun, last = &found[last], last-1
 	}
 	now := generations{current: found[last], leaving: found[:last]}
 	if now.current.version = state.EnvoyVersion; now.current.epoch > 0 && begun == nil {
-		now.current.version = s.admin.version(ctx)
+		now.current.version = s.admin.Version(ctx)
 	}
 	s.running.Store(&now)
 	for _, g := range found {
@@ -87,7 +87,7 @@ func (s *Sidecar) serves(ctx context.Context, g generation) bool {
 	if s.knowsListener() {
 		return s.listened(ctx)
 	}
-	return s.admin.progress(ctx).tookOver(g.epoch)
+	return s.admin.Progress(ctx).TookOver(g.epoch)
 }
 
 // recallToken takes the token from Envoy's bootstrap when it is found nowhere

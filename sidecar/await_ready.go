@@ -1,12 +1,15 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 )
 
 // awaitReady returns when a generation is of use to the app, or says what is
@@ -18,21 +21,21 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
-	missing := ""
+	missing, manager := "", s.manager(agent)
 	nextParentCheck := time.Now().Add(parentCheck)
 	for {
-		p := s.admin.progress(ctx)
-		if p.clustersRefused+p.listenersRefused > 0 {
-			p.refusal = s.admin.configDump(ctx).refused()
+		p := s.admin.Progress(ctx)
+		if p.Refused() {
+			manager.Refusal = cmp.Or(s.admin.Refusals(ctx), "see the task's log for the reason")
 		}
 		// A request that the deadline cut off says nothing new.
 		if ctx.Err() == nil {
-			missing = notReady(p, g.epoch, s.needs, s.manager(agent))
+			missing = p.Missing(g.epoch, s.needs, manager)
 		}
 		if missing == "" {
 			return "", nil
 		}
-		if g.epoch > 0 && p.tookOver(g.epoch) {
+		if g.epoch > 0 && p.TookOver(g.epoch) {
 			return "; " + missing, nil
 		}
 		if s.parent != nil && time.Now().After(nextParentCheck) {
@@ -52,18 +55,18 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, config *os.File,
 }
 
 // manager names the management server.
-func (s *Sidecar) manager(agent consul.AgentInfo) string {
+func (s *Sidecar) manager(agent consul.AgentInfo) envoy.ManagementServer {
 	if s.spec.isGiven() {
-		return "the management server that its bootstrap names"
+		return envoy.ManagementServer{Name: "Consul", Where: "the management server that its bootstrap names"}
 	}
-	return "the Consul agent at " + agent.XDS.String()
+	return envoy.ManagementServer{Name: "Consul", Where: "the Consul agent at " + agent.XDS.String()}
 }
 
 // waitsFor names what Envoy still waits for, if anything.
 func (s *Sidecar) waitsFor(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gateTimeout)
 	defer cancel()
-	if names := s.admin.configDump(ctx).warming(); names != "" {
+	if names := s.admin.Warming(ctx); names != "" {
 		return " (" + names + ")"
 	}
 	return ""
@@ -78,11 +81,30 @@ func (s *Sidecar) unknownUpstreams(ctx context.Context) string {
 	if len(destinations) == 0 {
 		return ""
 	}
-	unknown := s.admin.unknownUpstreams(ctx, destinations)
+	unknown := withoutHosts(destinations, s.admin.Hosts(ctx))
 	if len(unknown) == 0 {
 		return ""
 	}
 	return "; Consul knows no healthy instance yet of the upstreams " + quoteAll(unknown)
+}
+
+// withoutHosts are those of the destinations of which Consul knows no instance, by
+// the hosts of Envoy's clusters. (A cluster is called "<service>.<namespace>.…"; one
+// that a resolver leads elsewhere has another name, and is not judged.)
+func withoutHosts(destinations []string, clusters map[string]int) []string {
+	var unknown []string
+	for _, destination := range destinations {
+		found, hosts := false, 0
+		for name, n := range clusters {
+			if strings.HasPrefix(name, destination+".") {
+				found, hosts = true, hosts+n
+			}
+		}
+		if found && hosts == 0 {
+			unknown = append(unknown, destination)
+		}
+	}
+	return unknown
 }
 
 // diedEarly asks Envoy itself what it did not like.
@@ -95,7 +117,7 @@ func (s *Sidecar) diedEarly(ctx context.Context, g generation, config *os.File) 
 	if config == nil {
 		return err
 	}
-	if reason := validateBootstrap(ctx, s.spec, config); reason != nil {
+	if reason := s.spec.validate(ctx, config); reason != nil {
 		return fmt.Errorf("%w; %w", err, reason)
 	}
 	return fmt.Errorf("%w; it accepts the bootstrap, so see the task's log for the reason", err)

@@ -1,6 +1,7 @@
 // Package sidecar runs one Consul service mesh proxy: its registration in
 // Consul, its Envoy, and what connects the two. It knows of Nomad only what
-// Consul shows. Processes as such are package process's, Consul's agent is package consul's.
+// Consul shows. Processes as such are package process's, Envoy as a program is
+// package envoy's, Consul's agent is package consul's.
 //
 //	            Start                              Attach
 //	              │                                  │
@@ -36,9 +37,8 @@
 //
 //	registration.go   registrar.go, nomad_registrar.go
 //	                  render.go, given.go, ports.go
-//	envoy_args.go     envoy_binary.go, run_dir.go, shared_memory.go, launch.go, orphans.go
-//	ready.go          envoy_admin.go, envoy_dump.go, await_ready.go
-//	generation.go     attach.go, renew.go, hot_restart.go, stand_in.go
+//	                  run_dir.go, launch.go, orphans.go, await_ready.go
+//	generation.go     attach.go, renew.go, hot_restart.go
 //	                  gate.go, restore.go, pulse.go, resources.go
 //	                  stop.go, drain.go
 package sidecar

@@ -77,7 +77,7 @@ func (s *Sidecar) listeners(ctx context.Context) []string {
 	if s.knowsListener() {
 		return []string{publicListener(s.spec).HostPort()}
 	}
-	return s.admin.listeners(ctx)
+	return s.admin.Listeners(ctx)
 }
 
 // inbound counts the connections that any generation has open on the listeners.
@@ -99,7 +99,7 @@ func (s *Sidecar) inbound(listeners []string) int {
 }
 
 func (s *Sidecar) tellEnvoy(ctx context.Context, path string) error {
-	err := s.admin.post(ctx, path)
+	err := s.admin.Post(ctx, path)
 	if err != nil {
 		s.log.Warn("could not tell Envoy what becomes of its connections", "proxy", s.proxyID(), "request", path, "error", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
@@ -44,7 +45,8 @@ func findGenerations(run Run) ([]generation, error) {
 	}
 	var found []generation
 	for _, id := range ids {
-		epoch, ok := epochOf(id)
+		args, _ := process.Args(id) // none of one that is gone
+		epoch, ok := envoy.EpochOf(args)
 		if !ok || !process.LeadsSession(id) {
 			continue // somebody's shell, or what an Envoy has started
 		}
@@ -58,20 +60,6 @@ func findGenerations(run Run) ([]generation, error) {
 	}
 	slices.SortFunc(found, func(a, b generation) int { return cmp.Compare(a.epoch, b.epoch) })
 	return found, nil
-}
-
-// epochOf reads an Envoy's epoch from its command line.
-func epochOf(id process.Identity) (int, bool) {
-	args, err := process.Args(id)
-	if err != nil {
-		return 0, false
-	}
-	at := slices.Index(args, "--restart-epoch")
-	if at < 0 || at+1 == len(args) {
-		return 0, false
-	}
-	epoch, err := strconv.Atoi(args[at+1])
-	return epoch, err == nil
 }
 
 // endTimeout is far longer than a process that was killed takes to be gone.
@@ -119,7 +107,7 @@ const maxBootstrap = 16 << 20
 // bootstrap is what the generation was started with. Envoy could have put
 // something else in its place: a FIFO that nobody writes to, or a file without end.
 func (g generation) bootstrap() (content []byte, err error) {
-	f, err := os.OpenFile(g.procPath("fd/"+strconv.Itoa(bootstrapFD)), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(g.procPath("fd/"+strconv.Itoa(envoy.BootstrapFD)), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err == nil {
 		defer func() { err = errors.Join(err, f.Close()) }()
 		var info os.FileInfo

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 )
 
 // A proxy whose bootstrap somebody else wrote is started, drained, hot restarted
@@ -18,7 +20,7 @@ import (
 // allocDirFD is the descriptor on which such a proxy finds the directory that the
 // tasks of the allocation share: the bootstrap that Nomad writes names a socket
 // below "alloc", which is right in the directory of a task only.
-const allocDirFD = bootstrapFD + 1
+const allocDirFD = envoy.BootstrapFD + 1
 
 // allocLink is the name of that directory in the run directory.
 const allocLink = "alloc"
@@ -65,8 +67,8 @@ func (s *Sidecar) parseGiven(spec Spec) (bootstrap.Given, error) {
 
 // take remembers how to ask Envoy, and what it is to hear.
 func (s *Sidecar) take(g bootstrap.Given) {
-	s.admin = newAdmin(s.spec.Run, g.Admin)
-	s.needs = needs{stream: g.Stream, clusters: g.Clusters, listeners: g.Listeners}
+	s.admin = envoy.NewAdmin(g.Admin, s.spec.Run.Dir, s.spec.Run.Network)
+	s.needs = envoy.Needs{Stream: g.Stream, Clusters: g.Clusters, Listeners: g.Listeners}
 }
 
 // recallGiven learns again how to ask an Envoy whose bootstrap is not our own.
@@ -88,7 +90,7 @@ func (s *Sidecar) recallGiven(g generation) {
 
 // linkAlloc makes the allocation's directory appear in the run directory.
 func (s *Sidecar) linkAlloc(context.Context) error {
-	return os.Symlink(fdPath(allocDirFD), filepath.Join(s.spec.Run.Dir, allocLink))
+	return os.Symlink("/dev/fd/"+strconv.Itoa(allocDirFD), filepath.Join(s.spec.Run.Dir, allocLink))
 }
 
 // renderGiven gives the bootstrap as it is now. Its admin API must stay where it
@@ -98,8 +100,8 @@ func (s *Sidecar) renderGiven(spec Spec) (rendered, error) {
 	if err != nil {
 		return rendered{}, err
 	}
-	if given.Admin != s.admin.at {
-		return rendered{}, errors.New("its admin API is to move from " + s.admin.at.Address + " to " + given.Admin.Address + "; restart the task for that")
+	if at := s.admin.Address(); given.Admin != at {
+		return rendered{}, errors.New("its admin API is to move from " + at.Address + " to " + given.Admin.Address + "; restart the task for that")
 	}
 	return rendered{content: given.Content}, nil
 }

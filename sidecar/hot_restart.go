@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"nomad-driver-connect/envoy"
 )
 
 const (
@@ -170,7 +172,7 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 func (s *supervisor) keepPlace(ctx context.Context, epoch int) {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout+leaveGrace)
 	defer cancel()
-	if err := standIn(ctx, s.spec.Run.Dir, epoch, s.spec.Run.User); err != nil {
+	if err := envoy.StandIn(ctx, s.spec.Run.Dir, epoch, s.spec.Run.User); err != nil {
 		s.log.Warn("could not stand in for a generation that has left", "proxy", s.proxyID(), "generation", epoch, "error", err)
 	}
 }

@@ -1,14 +1,7 @@
 package sidecar
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
-	"math"
-	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -275,79 +268,6 @@ func TestHotRestart_recovered(t *testing.T) {
 		must.NoError(t, again.Destroy(t.Context()))
 		b.clean()
 	})
-}
-
-// A successor finds somebody who answers until it was told to end: it would
-// wait for ever, or abort.
-func TestStandIn(t *testing.T) {
-	dir := t.TempDir()
-	done := make(chan error, 1)
-	go func() { done <- standIn(t.Context(), dir, 4, process.User{}) }()
-	child, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "hot_restart_child_5")})
-	must.NoError(t, err)
-	defer func() { _ = child.Close() }()
-	parent := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, parentSocket(dir, 4))}
-	say := func(request string) {
-		message := append(binary.BigEndian.AppendUint64(nil, uint64(len(request))), request...)
-		eventually(t, func() bool { _, err := child.WriteToUnix(message, parent); return err == nil })
-	}
-	say("\x0a\x02\x22\x00") // drain_listeners
-	for _, tc := range []struct{ request, answer string }{
-		{"\x0a\x02\x12\x00", "\x12\x02\x12\x00"},                                                          // shutdown_admin
-		{"\x0a\x02\x1a\x00", "\x12\x02\x1a\x00"},                                                          // stats
-		{"\x0a\x09\x0a\x07\x0a\x05tcp:/", "\x12\x0d\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"}, // pass_listen_socket
-	} {
-		say(tc.request)
-		must.NoError(t, child.SetReadDeadline(time.Now().Add(10*time.Second)))
-		got := make([]byte, 100)
-		n, _, err := child.ReadFromUnix(got)
-		must.NoError(t, err)
-		must.Eq(t, string(binary.BigEndian.AppendUint64(nil, uint64(len(tc.answer))))+tc.answer, string(got[:n]))
-	}
-	say("\x0a\x02\x2a\x00") // terminate
-	must.NoError(t, <-done)
-
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	must.NoError(t, standIn(over, dir, 4, process.User{}), must.Sprint("nobody said anything"))
-}
-
-func TestAskedIn_nothing(t *testing.T) {
-	for _, message := range []string{
-		"", "\x00\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x00\x00\x00\x00\x00\x01\x0a",
-		"\x00\x00\x00\x00\x00\x00\x00\x04\x12\x02\x0a\x00",
-	} {
-		must.Zero(t, askedIn([]byte(message)), must.Sprintf("%q is no request", message))
-	}
-}
-
-// Envoy calls its sockets otherwise when ten times the number overflows an int.
-func TestBaseID(t *testing.T) {
-	for i := range 1000 {
-		must.LessEq(t, math.MaxInt32, 10*int(baseID(strconv.Itoa(i)))+9)
-	}
-}
-
-func TestSharedMemory(t *testing.T) {
-	dir := t.TempDir()
-	t.Cleanup(func() { must.NoError(t, removeSharedMemory(dir)) })
-	must.NoError(t, claimSharedMemory(dir, process.User{}))
-	must.NoError(t, claimSharedMemory(dir, process.User{}), must.Sprint("it is of an earlier run"))
-	must.ErrorContains(t, clearInitializing(dir), "in a way that is not known")
-
-	memory := make([]byte, sharedSize)
-	binary.NativeEndian.PutUint64(memory, sharedSize)
-	binary.NativeEndian.PutUint64(memory[sharedVersionAt:], sharedVersion)
-	memory[sharedFlagsAt] = 1
-	must.NoError(t, os.WriteFile(sharedMemory(dir), memory, 0o600))
-	must.NoError(t, clearInitializing(dir))
-	now, err := os.ReadFile(sharedMemory(dir))
-	must.NoError(t, err)
-	memory[sharedFlagsAt] = 0
-	must.Eq(t, memory, now)
-	must.NoError(t, removeSharedMemory(dir))
-	must.NoError(t, removeSharedMemory(dir), must.Sprint("there is none"))
-	must.Error(t, clearInitializing(dir))
 }
 
 func TestSameJSON(t *testing.T) {

@@ -1,10 +1,12 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
@@ -35,7 +37,7 @@ func (s *Sidecar) launch(spec Spec, config *os.File, epoch int) (generation, err
 	}
 	proc, err := process.Start(process.Launch{
 		Path:  spec.Envoy.Path,
-		Args:  envoyArgs(spec, epoch),
+		Args:  spec.options(epoch).Args(),
 		Env:   spec.Run.Env,
 		Dir:   dir,
 		Files: files,
@@ -46,3 +48,26 @@ func (s *Sidecar) launch(spec Spec, config *os.File, epoch int) (generation, err
 	})
 	return generation{epoch: epoch, proc: proc, started: time.Now(), version: spec.Envoy.Version}, err
 }
+
+// options are those of Envoy's command line.
+func (s Spec) options(epoch int) envoy.Options {
+	return envoy.Options{
+		Dir:          s.Run.Dir,
+		Epoch:        epoch,
+		LogLevel:     s.Envoy.LogLevel,
+		Concurrency:  s.Envoy.Concurrency,
+		DrainTimeout: s.DrainTimeout,
+		Extra:        s.Envoy.Args,
+	}
+}
+
+// binary is the Envoy that runs, as the user who runs it.
+func (s Spec) binary() envoy.Binary { return envoy.Binary{Path: s.Envoy.Path, User: s.Run.User} }
+
+// validate lets Envoy check a bootstrap where and as it will run.
+func (s Spec) validate(ctx context.Context, config *os.File) error {
+	return s.binary().Validate(ctx, s.Run.Dir, s.Run.Env, config)
+}
+
+// sharedMemory is what the generations share.
+func (s Spec) sharedMemory() envoy.SharedMemory { return envoy.SharedMemoryOf(s.Run.Dir) }

@@ -111,6 +111,14 @@ func fakeEnvoy(temper string, args []string) int {
 	}
 }
 
+// The memory that generations share, as Envoy lays it out.
+const (
+	memorySize      = 104
+	memoryVersion   = 11
+	memoryVersionAt = 8
+	memoryFlagsAt   = 96
+)
+
 // initFake makes the memory that generations share, or looks whether the one
 // before is still about to initialize, as Envoy does.
 func initFake(args []string) error {
@@ -119,13 +127,13 @@ func initFake(args []string) error {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
-		memory := make([]byte, sharedSize)
-		binary.NativeEndian.PutUint64(memory, sharedSize)
-		binary.NativeEndian.PutUint64(memory[sharedVersionAt:], sharedVersion)
+		memory := make([]byte, memorySize)
+		binary.NativeEndian.PutUint64(memory, memorySize)
+		binary.NativeEndian.PutUint64(memory[memoryVersionAt:], memoryVersion)
 		return errors.Join(os.WriteFile(path, memory, 0o600), flagFake(args, 1))
 	}
 	memory, err := os.ReadFile(path)
-	if err == nil && memory[sharedFlagsAt] != 0 {
+	if err == nil && memory[memoryFlagsAt] != 0 {
 		err = errors.New("previous envoy process is still initializing")
 	}
 	return errors.Join(err, flagFake(args, 1))
@@ -136,12 +144,12 @@ func flagFake(args []string, value byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt([]byte{value}, sharedFlagsAt)
+	_, err = f.WriteAt([]byte{value}, memoryFlagsAt)
 	return errors.Join(err, f.Close())
 }
 
 func fakeMemory(args []string) string {
-	return filepath.Join(sharedMemoryDir, "envoy_shared_memory_"+flagOf(args, "--base-id")+"0")
+	return filepath.Join("/dev/shm", "envoy_shared_memory_"+flagOf(args, "--base-id")+"0")
 }
 
 // serveFake does what a generation does to the one before, and gives its own

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
@@ -24,7 +25,7 @@ func (s *Sidecar) endOrphans(ctx context.Context) error {
 // what they had.
 func Clear(ctx context.Context, dir string, user process.User) error {
 	_, err := endWorkingIn(ctx, dir, user)
-	return errors.Join(err, removeSharedMemory(dir), os.RemoveAll(dir))
+	return errors.Join(err, envoy.SharedMemoryOf(dir).Remove(), os.RemoveAll(dir))
 }
 
 // endWorkingIn ends what runs in a run directory: only Envoy and root may enter

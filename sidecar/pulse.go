@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
@@ -22,9 +23,9 @@ const (
 func (s *Sidecar) checkPulse(ctx context.Context, missed int) int {
 	asking, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
-	_, _, err := s.admin.get(asking, "/ready")
+	err := s.admin.Ping(asking)
 	switch {
-	case err == nil, closed(err): // closed is the one whose successor failed
+	case err == nil, envoy.AdminClosed(err): // closed is the one whose successor failed
 		return 0
 	case errors.Is(err, process.ErrNetwork): // it was not asked
 		return missed

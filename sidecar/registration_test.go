@@ -118,35 +118,3 @@ func TestChooseParent(t *testing.T) {
 		})
 	}
 }
-
-func TestNotReady(t *testing.T) {
-	ready := progress{answers: true, state: "LIVE", connected: true, clusters: 1, listeners: 1, workers: true}
-	all := needs{stream: true, clusters: true, listeners: true}
-	must.Eq(t, "", notReady(ready, 0, all, "the Consul agent at x"))
-	for _, tc := range []struct {
-		change func(*progress)
-		want   string
-	}{
-		{func(p *progress) { p.answers = false }, "Envoy's admin API does not answer yet"},
-		{func(p *progress) { p.epoch = 7 }, "the admin API is still that of generation 7"},
-		{func(p *progress) { p.connected = false }, "Envoy has no xDS connection to the Consul agent at x"},
-		{func(p *progress) { p.clusters = 0 }, "Consul has sent no clusters yet"},
-		{func(p *progress) { p.clusters, p.clustersRefused, p.refusal = 0, 1, "bad" }, "Envoy refused the clusters that Consul sent: bad"},
-		{func(p *progress) { p.listeners = 0 }, "Consul has sent no listeners yet"},
-		{func(p *progress) { p.listenersRefused = 1 }, "Envoy refused a listener that Consul sent: see the task's log for the reason"},
-		{func(p *progress) { p.warming = 2 }, "2 clusters or listeners still wait for endpoints or certificates from Consul"},
-		{func(p *progress) { p.state = "INITIALIZING" }, "Envoy is INITIALIZING"},
-		{func(p *progress) { p.workers = false }, "Envoy's workers have not started"},
-	} {
-		p := ready
-		tc.change(&p)
-		must.Eq(t, tc.want, notReady(p, 0, all, "the Consul agent at x"))
-	}
-}
-
-func TestCheckArgs(t *testing.T) {
-	must.NoError(t, CheckArgs("envoy.args", []string{"--component-log-level", "upstream:debug"}))
-	for _, bad := range []string{"-c", "--config-yaml={}", "--log-level", "--concurrency=2", "--restart-epoch", "-l"} {
-		must.ErrorContains(t, CheckArgs("envoy.args", []string{bad}), "cannot be given")
-	}
-}

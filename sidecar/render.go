@@ -9,6 +9,7 @@ import (
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 )
 
 // rendered is a bootstrap for one generation of the sidecar.
@@ -77,8 +78,8 @@ func (s *Sidecar) judge(ctx context.Context, config *os.File, hatches []string) 
 	if len(hatches) == 0 {
 		return nil
 	}
-	err := validateBootstrap(ctx, s.spec, config)
-	var refused *RefusedError
+	err := s.spec.validate(ctx, config)
+	var refused *envoy.RefusedError
 	if !errors.As(err, &refused) {
 		return err
 	}

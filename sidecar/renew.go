@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 )
 
 // renewal is what came of an attempt to put a new generation in the place of
@@ -68,8 +69,7 @@ func (s *Sidecar) reason(ctx context.Context, spec Spec, r rendered) (string, er
 func (s *Sidecar) adminClosed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	_, _, err := s.admin.get(ctx, "/ready")
-	return closed(err)
+	return envoy.AdminClosed(s.admin.Ping(ctx))
 }
 
 // takeToken registers the sidecar with another token: Consul makes a proxy's
@@ -93,7 +93,7 @@ func (s *Sidecar) takeToken(ctx context.Context, token string) error {
 func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo, r rendered) renewal {
 	var err error
 	if spec.Envoy.Version == "" {
-		if spec.Envoy.Version, err = EnvoyVersion(ctx, spec.Envoy.Path, spec.Run.User); err != nil {
+		if spec.Envoy.Version, err = spec.binary().Version(ctx); err != nil {
 			return renewal{err: err}
 		}
 	}
@@ -102,11 +102,11 @@ func (s *Sidecar) succeed(ctx context.Context, spec Spec, agent consul.AgentInfo
 		return renewal{err: err}
 	}
 	defer func() { _ = config.Close() }()
-	if err := validateBootstrap(ctx, spec, config); err != nil {
+	if err := spec.validate(ctx, config); err != nil {
 		return renewal{err: err}
 	}
 	if s.adminClosed(ctx) { // by one that died, and may have left its word
-		if err := clearInitializing(s.spec.Run.Dir); err != nil {
+		if err := s.makeRoom(); err != nil {
 			return renewal{err: err}
 		}
 	}
@@ -145,11 +145,20 @@ func (s *Sidecar) settle(ctx context.Context, next generation, config *os.File, 
 	if s.hasTakenOver(ctx, next) {
 		return renewal{next: &next}
 	}
-	err = errors.Join(err, next.end(), clearInitializing(s.spec.Run.Dir))
+	err = errors.Join(err, next.end(), s.makeRoom())
 	if !listened || s.listened(ctx) {
 		return renewal{err: err}
 	}
 	return renewal{fatal: true, err: errors.Join(err, s.current().end())}
+}
+
+// makeRoom takes back the word of a generation that died while it initialized.
+func (s *Sidecar) makeRoom() error {
+	err := s.spec.sharedMemory().ClearInitializing()
+	if errors.Is(err, envoy.ErrUnknownLayout) {
+		return fmt.Errorf("%w; restart the task for the next change", err)
+	}
+	return err
 }
 
 // listened tells whether somebody listens for peers; nobody, where it is not known
@@ -162,12 +171,12 @@ func (s *Sidecar) listened(ctx context.Context) bool {
 func (s *Sidecar) hasTakenOver(ctx context.Context, g generation) bool {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	return s.admin.progress(ctx).tookOver(g.epoch)
+	return s.admin.Progress(ctx).TookOver(g.epoch)
 }
 
 // envoyVersion is that of the Envoy that answers now.
 func (s *Sidecar) envoyVersion(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	return s.admin.version(ctx)
+	return s.admin.Version(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
@@ -113,7 +114,7 @@ func (s *Sidecar) registerAgain(ctx context.Context, ready bool) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gateTimeout)
 	defer cancel()
-	if err := s.tellEnvoy(ctx, "/healthcheck/ok"); err != nil && !closed(err) {
+	if err := s.tellEnvoy(ctx, "/healthcheck/ok"); err != nil && !envoy.AdminClosed(err) {
 		return false // else it would go on to tell connections to leave
 	}
 	s.emit("Registered again: Consul had lost the sidecar, and has its service")

@@ -13,6 +13,9 @@ import (
 	"nomad-driver-connect/process"
 )
 
+// adminSocket is the name of the admin API's socket in the run directory.
+const adminSocket = "admin.sock"
+
 // makeRunDir makes Envoy's own directory: nobody else may look into it.
 func makeRunDir(r Run) error {
 	// What an earlier run of this very task left behind goes first.

@@ -11,6 +11,7 @@ import (
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
@@ -23,8 +24,8 @@ type Sidecar struct {
 	consul *consul.Client
 	agents *consul.Agents
 	watch  *consul.Watch
-	admin  admin
-	needs  needs // what Envoy is to hear before it is ready
+	admin  envoy.Admin
+	needs  envoy.Needs // what Envoy is to hear before it is ready
 	host   Host
 	emit   Emit
 	log    hclog.Logger
@@ -107,8 +108,8 @@ func newSidecar(spec Spec, host Host) (*Sidecar, error) {
 		consul: client,
 		agents: host.Agents,
 		watch:  host.Watch,
-		admin:  newAdmin(spec.Run, bootstrap.AdminAddress{Network: "unix", Address: adminSocket}),
-		needs:  needs{stream: true, clusters: true, listeners: true},
+		admin:  envoy.NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, spec.Run.Dir, spec.Run.Network),
+		needs:  envoy.Needs{Stream: true, Clusters: true, Listeners: true},
 		host:   host,
 		emit:   host.Emit,
 		log:    host.Log,

@@ -119,7 +119,7 @@ func (b *bench) clean() {
 	b.t.Helper()
 	must.Nil(b.t, b.consul.proxy())
 	must.DirNotExists(b.t, b.spec.Run.Dir)
-	must.FileNotExists(b.t, sharedMemory(b.spec.Run.Dir))
+	must.FileNotExists(b.t, string(b.spec.sharedMemory()))
 	for _, link := range must2(filepath.Glob("/proc/[0-9]*/cmdline")) {
 		line, _ := os.ReadFile(link)
 		must.False(b.t, strings.HasPrefix(string(line), b.spec.Envoy.Path+"\x00"), must.Sprintf("%s is still running", link))
@@ -406,7 +406,7 @@ func TestStart_fails(t *testing.T) {
 
 func TestStart_withoutSharedMemory(t *testing.T) {
 	b := newBench(t, wellBehaved)
-	occupied := filepath.Join(sharedMemory(b.spec.Run.Dir), "by a directory")
+	occupied := filepath.Join(string(b.spec.sharedMemory()), "by a directory")
 	must.NoError(t, os.MkdirAll(occupied, 0o700))
 	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(occupied)) })
 	_, err := b.start()

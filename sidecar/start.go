@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 )
 
 const (
@@ -75,8 +76,8 @@ func (s *Sidecar) survey(ctx context.Context) error {
 		if s.version = s.spec.Envoy.Version; s.version != "" {
 			return nil
 		}
-		s.version, err = EnvoyVersion(ctx, s.spec.Envoy.Path, s.spec.Run.User)
-		var unfit *UnfitBinaryError
+		s.version, err = s.spec.binary().Version(ctx)
+		var unfit *envoy.UnfitBinaryError
 		if s.spec.Envoy.Named && errors.As(err, &unfit) {
 			return Invalidf("envoy.path", "%v", err)
 		}
@@ -161,7 +162,7 @@ func (s *Sidecar) makeRunDir(context.Context) error {
 
 func (s *Sidecar) claimSharedMemory(context.Context) error {
 	s.undo.push(s.removeSharedMemory)
-	return claimSharedMemory(s.spec.Run.Dir, s.spec.Run.User)
+	return s.spec.sharedMemory().Claim(s.spec.Run.User)
 }
 
 func (s *Sidecar) launchFirst(ctx context.Context, config *os.File) error {

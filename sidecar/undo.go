@@ -40,5 +40,5 @@ func (s *Sidecar) kill(context.Context) error {
 func (s *Sidecar) removeRunDir(context.Context) error { return os.RemoveAll(s.spec.Run.Dir) }
 
 func (s *Sidecar) removeSharedMemory(context.Context) error {
-	return removeSharedMemory(s.spec.Run.Dir)
+	return s.spec.sharedMemory().Remove()
 }

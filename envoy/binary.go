@@ -1,4 +1,4 @@
-package sidecar
+package envoy
 
 import (
 	"bytes"
@@ -19,11 +19,19 @@ import (
 // probeTimeout is ample for a program that prints a line.
 const probeTimeout = 10 * time.Second
 
-var envoyVersion = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`)
+var versionLine = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`)
 
-// EnvoyVersion asks a binary for its version ("1.36.4"), as the user who will
-// run it. The error is a sentence that says what is wrong with the file.
-func EnvoyVersion(ctx context.Context, path string, user process.User) (string, error) {
+// Binary is a file that is, or should be, an Envoy.
+type Binary struct {
+	Path string       // absolute
+	User process.User // who runs it
+}
+
+// Version asks a binary for its version ("1.36.4"), as the user who will run it.
+// The error is a sentence that says what is wrong with the file; it is an
+// *UnfitBinaryError unless trying again may help.
+func (b Binary) Version(ctx context.Context) (string, error) {
+	path := b.Path
 	if info, err := os.Stat(path); err != nil {
 		return "", unfit("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
 	} else if info.IsDir() || info.Mode()&0o111 == 0 {
@@ -31,8 +39,8 @@ func EnvoyVersion(ctx context.Context, path string, user process.User) (string, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	out, err := runOnce(envoyCommand(ctx, path, user, "--version"), user)
-	if match := envoyVersion.FindSubmatch(out); match != nil {
+	out, err := b.run(b.command(ctx, "--version"))
+	if match := versionLine.FindSubmatch(out); match != nil {
 		return string(match[1]), nil
 	}
 	if ctx.Err() != nil {
@@ -71,25 +79,27 @@ type RefusedError struct{ Complaint string }
 
 func (e *RefusedError) Error() string { return "it refuses the bootstrap: " + e.Complaint }
 
-// validateBootstrap runs `envoy --mode validate` where and as Envoy will run.
-// The error is a *RefusedError when Envoy says so itself.
-func validateBootstrap(ctx context.Context, spec Spec, config *os.File) (err error) {
+// Validate runs `envoy --mode validate` on a bootstrap where and as Envoy will run:
+// in its working directory, with its environment ("NAME=value"). The bootstrap is
+// read from the file's beginning. The error is a *RefusedError when Envoy says so
+// itself.
+func (b Binary) Validate(ctx context.Context, dir string, env []string, config *os.File) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if _, err := config.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	dir, err := os.Open(spec.Run.Dir)
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	cmd := envoyCommand(ctx, spec.Envoy.Path, spec.Run.User, validateArgs()...)
-	cmd.ExtraFiles = []*os.File{config} // descriptor 3
-	cmd.Env = spec.Run.Env
+	defer func() { err = errors.Join(err, d.Close()) }()
+	cmd := b.command(ctx, validateArgs()...)
+	cmd.ExtraFiles = []*os.File{config} // BootstrapFD
+	cmd.Env = env
 	// The user may have no way to the directory by its path.
-	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
-	out, err := runOnce(cmd, spec.Run.User)
+	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", d.Fd())
+	out, err := b.run(cmd)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
 		return &RefusedError{Complaint: truncate(wholeBootstrap.ReplaceAllString(lastLine(out), ""))}
@@ -104,25 +114,25 @@ func validateBootstrap(ctx context.Context, spec Spec, config *os.File) (err err
 // token included.
 var wholeBootstrap = regexp.MustCompile(`: \{".*$`)
 
-// envoyCommand is an Envoy that does one thing and ends.
-func envoyCommand(ctx context.Context, path string, user process.User, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, path, args...)
+// command is an Envoy that does one thing and ends.
+func (b Binary) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.Path, args...)
 	cmd.Dir, cmd.Env = "/", []string{}
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if user.Switch {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
+	if b.User.Switch {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: b.User.UID, Gid: b.User.GID}
 	}
 	return cmd
 }
 
-// runOnce runs it to its end and gives what it printed.
-func runOnce(cmd *exec.Cmd, user process.User) ([]byte, error) {
+// run runs it to its end and gives what it printed.
+func (b Binary) run(cmd *exec.Cmd) ([]byte, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	if err != nil {
-		err = process.Hint(err, user)
+		err = process.Hint(err, b.User)
 	}
 	return out.Bytes(), err
 }

@@ -1,4 +1,4 @@
-package sidecar
+package envoy
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 // hotRestartSocket is what the names begin with of the sockets over which the
-// generations of a sidecar talk: in the run directory, where nobody else is.
+// generations talk: in their working directory, where nobody else is.
 const hotRestartSocket = "hot_restart"
 
 // parentSocket is where the successor of an epoch finds it. Envoy has names for
@@ -27,11 +27,12 @@ func parentSocket(dir string, epoch int) string {
 	return fmt.Sprintf("%s_parent_%d", hotRestartSocket, 10*int(baseID(dir))+epoch%3)
 }
 
-// standIn hears out what the successor of a generation has to say to it, and
+// StandIn hears out what the successor of a generation has to say to it, and
 // answers that there is nothing any more. An Envoy that finds nobody there aborts;
-// one that gets no answer hangs. It returns when it was told to end, which is the
-// last that a successor says, or ctx has ended.
-func standIn(ctx context.Context, dir string, epoch int, user process.User) (err error) {
+// one that gets no answer hangs. The generation is told by its working directory and
+// epoch, and was the user's. It returns when it was told to end, which is the
+// last that a successor says, or without an error when ctx has ended.
+func StandIn(ctx context.Context, dir string, epoch int, user process.User) (err error) {
 	if ctx.Err() != nil {
 		return nil // the directory may be about to go
 	}

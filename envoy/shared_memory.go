@@ -1,4 +1,4 @@
-package sidecar
+package envoy
 
 import (
 	"encoding/binary"
@@ -19,8 +19,8 @@ import (
 // sharedMemoryDir is where shm_open(3) has its files.
 const sharedMemoryDir = "/dev/shm"
 
-// baseID is the number under which the Envoys of a sidecar know each other. It
-// follows from the run directory, which no two tasks share, so that a file of
+// baseID is the number under which the generations of an Envoy know each other. It
+// follows from their working directory, which no others share, so that a file of
 // an earlier run is found again. Envoy multiplies it by ten in an int, which must
 // not overflow: its sockets would be called otherwise.
 func baseID(dir string) uint32 {
@@ -29,25 +29,28 @@ func baseID(dir string) uint32 {
 	return hash.Sum32() % (math.MaxInt32 / 10)
 }
 
-// sharedMemory is the path of the file that the Envoys of a run directory share.
-func sharedMemory(dir string) string {
-	return filepath.Join(sharedMemoryDir, "envoy_shared_memory_"+strconv.Itoa(10*int(baseID(dir))))
+// SharedMemory is the path of the file that generations share.
+type SharedMemory string
+
+// SharedMemoryOf is that of the Envoys with a working directory.
+func SharedMemoryOf(dir string) SharedMemory {
+	return SharedMemory(filepath.Join(sharedMemoryDir, "envoy_shared_memory_"+strconv.Itoa(10*int(baseID(dir)))))
 }
 
-// claimSharedMemory proves that Envoy will find room there: it would die of
-// SIGBUS without. Envoy makes the file anew, which its user must be able to.
-func claimSharedMemory(dir string, user process.User) (err error) {
-	path := sharedMemory(dir)
-	if err := removeSharedMemory(dir); err != nil {
+// Claim proves that Envoy will find room there, before the first generation: it
+// would die of SIGBUS without. Envoy makes the file anew, which its user must be
+// able to. The error says what is in the way.
+func (m SharedMemory) Claim(user process.User) (err error) {
+	if err := m.Remove(); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(string(m), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return sharedMemoryError(err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if _, err := f.Write(make([]byte, os.Getpagesize())); err != nil {
-		return errors.Join(sharedMemoryError(err), os.Remove(path))
+		return errors.Join(sharedMemoryError(err), os.Remove(string(m)))
 	}
 	if user.Switch {
 		return f.Chown(int(user.UID), int(user.GID))
@@ -62,9 +65,9 @@ func sharedMemoryError(err error) error {
 	return fmt.Errorf("make the memory that Envoys share for hot restarts: %w", err)
 }
 
-// removeSharedMemory is content when there is none.
-func removeSharedMemory(dir string) error {
-	if err := os.Remove(sharedMemory(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// Remove removes it, and is content when there is none.
+func (m SharedMemory) Remove() error {
+	if err := os.Remove(string(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the memory that Envoys share for hot restarts: %w", err)
 	}
 	return nil
@@ -81,10 +84,15 @@ const (
 	sharedFlagsLength = 8
 )
 
-// clearInitializing takes back the word of an Envoy that died while it
-// initialized: as long as it stands there, no other is let in.
-func clearInitializing(dir string) (err error) {
-	f, err := os.OpenFile(sharedMemory(dir), os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// ErrUnknownLayout is ClearInitializing's answer when this version of Envoy has
+// something else in its memory than is known here.
+var ErrUnknownLayout = errors.New("this Envoy lays out the memory for hot restarts in a way that is not known")
+
+// ClearInitializing takes back the word of an Envoy that died while it
+// initialized: as long as it stands there, no other is let in. The error is
+// ErrUnknownLayout, or says why the memory could not be read or written.
+func (m SharedMemory) ClearInitializing() (err error) {
+	f, err := os.OpenFile(string(m), os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("open the memory that Envoys share for hot restarts: %w", err)
 	}
@@ -96,7 +104,7 @@ func clearInitializing(dir string) (err error) {
 	}
 	if n != sharedSize || binary.NativeEndian.Uint64(memory) != sharedSize ||
 		binary.NativeEndian.Uint64(memory[sharedVersionAt:]) != sharedVersion {
-		return errors.New("this Envoy lays out the memory for hot restarts in a way that is not known; restart the task for the next change")
+		return ErrUnknownLayout
 	}
 	_, err = f.WriteAt(make([]byte, sharedFlagsLength), sharedFlagsAt)
 	return err

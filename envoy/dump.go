@@ -1,4 +1,4 @@
-package sidecar
+package envoy
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // configDump is the part of GET /config_dump that tells what became of what
-// Consul sent.
+// the management server sent.
 type configDump struct {
 	Configs []struct {
 		Listeners       []dumped `json:"dynamic_listeners"`
@@ -30,7 +30,15 @@ type dumped struct {
 	} `json:"error_state"`
 }
 
-func (a admin) configDump(ctx context.Context) configDump {
+// Refusals is Envoy's complaints about what its management server sent, empty when it
+// says none. It is a text for people, of some 300 bytes at most.
+func (a Admin) Refusals(ctx context.Context) string { return a.configDump(ctx).refusals() }
+
+// Warming names the clusters and listeners that wait for something, "a, b", empty
+// when Envoy names none. It is a text for people, of some 300 bytes at most.
+func (a Admin) Warming(ctx context.Context) string { return a.configDump(ctx).warming() }
+
+func (a Admin) configDump(ctx context.Context) configDump {
 	var dump configDump
 	if body, code, err := a.get(ctx, "/config_dump"); err == nil && code == http.StatusOK {
 		_ = json.Unmarshal(body, &dump) // what is not understood says nothing
@@ -38,8 +46,7 @@ func (a admin) configDump(ctx context.Context) configDump {
 	return dump
 }
 
-// refused is Envoy's complaints about what Consul sent.
-func (d configDump) refused() string {
+func (d configDump) refusals() string {
 	var details []string
 	for _, config := range d.Configs {
 		for _, list := range [][]dumped{config.Listeners, config.ActiveClusters, config.WarmingClusters} {
@@ -53,7 +60,6 @@ func (d configDump) refused() string {
 	return truncate(strings.Join(details, "; "))
 }
 
-// warming names the clusters and listeners that wait for something.
 func (d configDump) warming() string {
 	var names []string
 	for _, config := range d.Configs {
@@ -69,10 +75,9 @@ func (d configDump) warming() string {
 	return truncate(strings.Join(names, ", "))
 }
 
-// unknownUpstreams are those of the destinations of which Consul knows no
-// instance. (A cluster is called "<service>.<namespace>.…"; one that a resolver
-// leads elsewhere has another name, and is not judged.)
-func (a admin) unknownUpstreams(ctx context.Context, destinations []string) []string {
+// Hosts gives for each cluster, by its name, how many hosts it has; nil when Envoy
+// does not say.
+func (a Admin) Hosts(ctx context.Context) map[string]int {
 	body, code, err := a.get(ctx, "/clusters?format=json")
 	var clusters struct {
 		Statuses []struct {
@@ -83,23 +88,16 @@ func (a admin) unknownUpstreams(ctx context.Context, destinations []string) []st
 	if err != nil || code != http.StatusOK || json.Unmarshal(body, &clusters) != nil {
 		return nil
 	}
-	var unknown []string
-	for _, destination := range destinations {
-		found, hosts := false, 0
-		for _, cluster := range clusters.Statuses {
-			if strings.HasPrefix(cluster.Name, destination+".") {
-				found, hosts = true, hosts+len(cluster.Hosts)
-			}
-		}
-		if found && hosts == 0 {
-			unknown = append(unknown, destination)
-		}
+	hosts := make(map[string]int)
+	for _, cluster := range clusters.Statuses {
+		hosts[cluster.Name] += len(cluster.Hosts)
 	}
-	return unknown
+	return hosts
 }
 
-// listeners gives the TCP addresses that Envoy listens on: "host:port".
-func (a admin) listeners(ctx context.Context) []string {
+// Listeners gives the TCP addresses that Envoy listens on, "host:port"; nil when it
+// does not say.
+func (a Admin) Listeners(ctx context.Context) []string {
 	body, code, err := a.get(ctx, "/listeners?format=json")
 	var found struct {
 		Statuses []struct {

@@ -1,4 +1,4 @@
-package sidecar
+package envoy
 
 import (
 	"context"
@@ -16,35 +16,38 @@ import (
 	"syscall"
 
 	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/process"
 )
 
-// adminSocket is the name of the admin API's socket in the run directory.
-const adminSocket = "admin.sock"
-
-// admin talks to Envoy's admin API.
-type admin struct {
+// Admin is a client of the admin API. It reaches whoever answers at its address:
+// one generation after the other.
+type Admin struct {
 	at     bootstrap.AdminAddress
 	client *http.Client
 }
 
-// newAdmin reaches the admin API of Envoys in a place.
-func newAdmin(run Run, at bootstrap.AdminAddress) admin {
+// NewAdmin makes a client of the admin API at an address, as Envoy sees it: in its
+// network, and a socket's relative path from its working directory, dir.
+func NewAdmin(at bootstrap.AdminAddress, dir string, network process.Network) Admin {
 	dial := func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
 		if at.Network == "unix" && !filepath.IsAbs(at.Address) {
-			return dialBelow(ctx, run.Dir, at.Address)
+			return dialBelow(ctx, dir, at.Address)
 		}
-		err = run.Network.Do(func() (err error) {
+		err = network.Do(func() (err error) {
 			var dialer net.Dialer
 			conn, err = dialer.DialContext(ctx, at.Network, at.Address)
 			return err
 		})
 		return conn, err
 	}
-	return admin{at: at, client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return Admin{at: at, client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
+// Address is where the API is asked.
+func (a Admin) Address() bootstrap.AdminAddress { return a.at }
+
 // dialBelow reaches a socket through a descriptor of a directory, since the paths
-// of sockets end at 108 bytes and Nomad's directories are longer.
+// of sockets end at 108 bytes, and those of directories do not.
 func dialBelow(ctx context.Context, dir, path string) (net.Conn, error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -56,12 +59,20 @@ func dialBelow(ctx context.Context, dir, path string) (net.Conn, error) {
 }
 
 // get gives the answer's body and status.
-func (a admin) get(ctx context.Context, path string) ([]byte, int, error) {
+func (a Admin) get(ctx context.Context, path string) ([]byte, int, error) {
 	return a.ask(ctx, http.MethodGet, path)
 }
 
-// post makes Envoy do something.
-func (a admin) post(ctx context.Context, path string) error {
+// Ping asks for something that every Envoy knows at once. The error says why there
+// is no answer, AdminClosed's reason among others; any answer is one.
+func (a Admin) Ping(ctx context.Context) error {
+	_, _, err := a.get(ctx, "/ready")
+	return err
+}
+
+// Post makes Envoy do what a path of its API stands for, such as
+// "/healthcheck/fail". An answer other than 200 is an error with Envoy's words.
+func (a Admin) Post(ctx context.Context, path string) error {
 	body, code, err := a.ask(ctx, http.MethodPost, path)
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("Envoy answers %d: %s", code, strings.TrimSpace(string(body)))
@@ -72,7 +83,7 @@ func (a admin) post(ctx context.Context, path string) error {
 // maxAnswer is more than any answer of Envoy has.
 const maxAnswer = 64 << 20
 
-func (a admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
+func (a Admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
 	if err != nil {
 		return nil, 0, err
@@ -86,31 +97,30 @@ func (a admin) ask(ctx context.Context, method, path string) ([]byte, int, error
 	return body, resp.StatusCode, err
 }
 
-// readyStats are the stats that tell how far Envoy has come with Consul.
+// readyStats are the stats that tell how far Envoy has come with its management server.
 const readyStats = `^(server\.hot_restart_epoch|control_plane\.connected_state|cluster_manager\.(warming_clusters|cds\.update_(success|rejected))|listener_manager\.(total_listeners_warming|workers_started|lds\.update_(success|rejected)))$`
 
-// progress is how far Envoy has come on its way to ready.
-type progress struct {
-	answers          bool   // the admin API is there
-	epoch            int    // of the generation that answers
-	state            string // LIVE, PRE_INITIALIZING, INITIALIZING, DRAINING
-	connected        bool   // has an xDS stream to Consul
-	clusters         int    // updates of clusters taken
-	listeners        int    // updates of listeners taken
-	clustersRefused  int
-	listenersRefused int
-	warming          int    // clusters and listeners that wait for something
-	workers          bool   // the workers have started, the listeners listen
-	refusal          string // Envoy's words on what it refused, if any
+// Progress is how far Envoy has come on its way to ready.
+type Progress struct {
+	Answers          bool   // the admin API is there
+	Epoch            int    // of the generation that answers
+	State            string // LIVE, PRE_INITIALIZING, INITIALIZING, DRAINING
+	Connected        bool   // has an xDS stream to its management server
+	Clusters         int    // updates of clusters taken
+	Listeners        int    // updates of listeners taken
+	ClustersRefused  int    // updates of clusters
+	ListenersRefused int    // updates of listeners
+	Warming          int    // clusters and listeners that wait for something
+	Workers          bool   // the workers have started, the listeners listen
 }
 
-// progress asks Envoy. An admin API that does not answer yet is an answer.
-func (a admin) progress(ctx context.Context) progress {
+// Progress asks Envoy. An admin API that does not answer yet is an answer.
+func (a Admin) Progress(ctx context.Context) Progress {
 	body, _, err := a.get(ctx, "/ready")
 	if err != nil {
-		return progress{}
+		return Progress{}
 	}
-	p := progress{answers: true, state: strings.TrimSpace(string(body))}
+	p := Progress{Answers: true, State: strings.TrimSpace(string(body))}
 	stats, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(readyStats))
 	if err != nil || code != http.StatusOK {
 		return p
@@ -118,28 +128,29 @@ func (a admin) progress(ctx context.Context) progress {
 	for name, value := range parseStats(stats) {
 		switch name {
 		case "server.hot_restart_epoch":
-			p.epoch = value
+			p.Epoch = value
 		case "control_plane.connected_state":
-			p.connected = value > 0
+			p.Connected = value > 0
 		case "cluster_manager.cds.update_success":
-			p.clusters = value
+			p.Clusters = value
 		case "cluster_manager.cds.update_rejected":
-			p.clustersRefused = value
+			p.ClustersRefused = value
 		case "listener_manager.lds.update_success":
-			p.listeners = value
+			p.Listeners = value
 		case "listener_manager.lds.update_rejected":
-			p.listenersRefused = value
+			p.ListenersRefused = value
 		case "cluster_manager.warming_clusters", "listener_manager.total_listeners_warming":
-			p.warming += value
+			p.Warming += value
 		case "listener_manager.workers_started":
-			p.workers = value > 0
+			p.Workers = value > 0
 		}
 	}
 	return p
 }
 
-// version asks for Envoy's version: "1.36.4", or what it says instead.
-func (a admin) version(ctx context.Context) string {
+// Version asks for Envoy's version: "1.36.4", what it says instead, or "unknown" when
+// it says nothing.
+func (a Admin) Version(ctx context.Context) string {
 	body, _, err := a.get(ctx, "/server_info")
 	var info struct {
 		Version string `json:"version"`
@@ -153,9 +164,9 @@ func (a admin) version(ctx context.Context) string {
 	return info.Version
 }
 
-// closed tells an Envoy that has closed its admin API, as one does when its
+// AdminClosed tells an Envoy that has closed its admin API, as one does when its
 // successor begins, from one that does not answer.
-func closed(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+func AdminClosed(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // parseStats reads lines of "name: number".
 func parseStats(body []byte) map[string]int {
