@@ -19,11 +19,12 @@ base=systemd,systemd-sysv,dbus,python3,iproute2,procps,sudo
 
 # asked: the packages that are installed in the guest.
 asked() {
-  echo ansible-core
+  printf "%s\n" ansible-core python3-apt
   sed -n 's/^ *- //p' "$root/vagrant/ansible/roles/runtimes/vars/main.yml"
 }
 
 # mirrors: where this machine's packages are from.
+# shellcheck disable=SC2016 # apt expands it
 mirrors() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' 'Component: main'; }
 
 # download DIRECTORY: puts packages into the image that it lacks, as a source of its own.
@@ -55,6 +56,7 @@ if [[ ! -d $image ]]; then
   rm -rf "$new.log" "$new"/var/cache/apt/archives/*.deb "$new"/var/lib/apt/lists/*
   download "$new"
   printf '127.0.0.1\tlocalhost\n127.0.1.1\tdemo\n' >"$new/etc/hosts"
+  echo demo >"$new/etc/hostname"
   chmod 0755 "$new"
   find "$images" -mindepth 1 -maxdepth 1 ! -path "$new" -exec rm -rf {} + # those of other lists
   mv "$new" "$image"

@@ -2,6 +2,11 @@
 name      = "demo"
 data_dir  = "/var/lib/nomad-client"
 bind_addr = "127.0.0.1"
+advertise {
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}
 
 # The server's are the usual ones.
 ports {
