@@ -31,9 +31,9 @@ until_true() {
   done
 }
 
-# nomad_api PATH: an answer of Nomad's API.
+# nomad_api PATH: an answer of Nomad's API. (From a pipe the command would take something to send.)
 nomad_api() {
-  nomad operator api "$1" || die "Nomad at ${NOMAD_ADDR:-http://127.0.0.1:4646} does not answer; is NOMAD_ADDR right, and NOMAD_TOKEN?"
+  nomad operator api "$1" </dev/null || die "Nomad at ${NOMAD_ADDR:-http://127.0.0.1:4646} does not answer; is NOMAD_ADDR right, and NOMAD_TOKEN?"
 }
 
 # port_of JOB LABELS: "address:port" of the first running allocation's port whose label
