@@ -20,8 +20,9 @@ die() {
 [[ $EUID -eq 0 ]] || die "a container with systemd wants root, and this is $(id -un); run make vm-test with sudo"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/nomad-driver-connect-vm.XXXXXX")
-guest_root=$dir/demo
-group=${dir##*/} # its cgroup: Nomad makes others below, which must not meet another Nomad's
+guest_root=$dir/root
+machine=${dir##*/}
+group=$machine # its cgroup: Nomad makes others below, which must not meet another Nomad's
 nspawn='' init=''
 
 # hierarchies: the mount points of cgroups, one with v2 and several with v1.
@@ -70,7 +71,8 @@ guest() {
 step() {
   local seconds=$1 what=$2
   shift 2
-  guest "$seconds" "$@" >"$dir/step.log" 2>&1 || {
+  guest "$seconds" "$@" </dev/null >"$dir/step.log" 2>&1 & # a signal does not have to wait for it
+  wait $! || {
     local status=$?
     cat "$dir/step.log" >&2
     ((status != 124)) || die "$what: not done within $seconds s; what was said until then is above"
@@ -90,11 +92,11 @@ boot() {
   (
     enter_group
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=$unified exec systemd-nspawn --quiet --directory "$guest_root" --register=no --keep-unit \
-      --private-network --hostname=demo --bind-ro="$root/vagrant:/vagrant" --boot
+      --machine="$machine" --private-network --hostname=demo --bind-ro="$root/vagrant:/vagrant" --boot
   ) </dev/null >>"$dir/console.log" 2>&1 &
   nspawn=$!
-  within 20 "systemd-nspawn starts no container: $(cat "$dir/console.log")" has_init
-  within 60 "systemd does not come up in the container: $(tail -n 20 "$dir/console.log")" is_up
+  within 20 'systemd-nspawn starts no container; what it says is below' has_init
+  within 60 'systemd does not come up in the container; its console is below' is_up
 }
 
 reboot() {
@@ -114,17 +116,25 @@ end_container() {
   fi
 }
 
+show_logs() {
+  local unit
+  [[ -n $nspawn ]] || return 0
+  printf '\n==> console\n'
+  tail -n 20 "$dir/console.log"
+  [[ -n $init ]] || return 0
+  for unit in consul nomad-server nomad-client; do
+    printf '\n==> %s\n' "$unit"
+    guest 20 journalctl --no-pager --unit "$unit" --lines 40 --output cat || true
+  done
+}
+
 finish() {
   local status=$?
   trap - EXIT
-  if ((status != 0)) && [[ -n $init ]]; then
-    for unit in consul nomad-server nomad-client; do
-      printf '\n==> %s\n' "$unit" >&2
-      guest 20 journalctl --no-pager --unit "$unit" --lines 40 --output cat >&2 || true
-    done
-  fi
+  ((status == 0)) || show_logs >&2
   end_container
   remove_group
+  rm -rf --one-file-system "/run/systemd/nspawn/propagate/$machine" # systemd-nspawn leaves it
   rm -rf --one-file-system "$dir"
   exit "$status"
 }
@@ -139,7 +149,7 @@ provision() {
 # prepare: copies the image.
 prepare() {
   local image
-  image=$("$here/image.sh")
+  image=$(timeout --foreground 900 "$here/image.sh") || die 'there is no Debian to boot; the reason is above'
   cp -a --reflink=auto "$image" "$guest_root"
   install -m 0755 "$here/guest.sh" "$guest_root/root/guest.sh"
   [[ ! -e /sys/fs/cgroup/cgroup.procs ]] || return 0
@@ -164,6 +174,8 @@ upgrade_driver() {
 }
 
 trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 prepare
 say 'a Debian is at hand'
 boot
