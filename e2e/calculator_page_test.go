@@ -26,7 +26,7 @@ func picture(t *testing.T, name string) string {
 // browse has a browser look at the calculator's page.
 func (c *calculator) browse(t *testing.T, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{"browser/calculator.js", "http://" + c.edge + "/"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(*tools, "node"), append([]string{"browser/calculator.js", "http://" + c.edge + "/"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	must.NoError(t, err, must.Sprintf("%s", out))
 }
@@ -45,7 +45,7 @@ func (c *calculator) isMeasured(t *testing.T) {
 	plot := picture(t, "latency.svg")
 	out := c.script(t, "benchmark.sh", "-z", "2s", "-r", "2", "-o", plot)
 	t.Log("\n" + out)
-	for _, row := range []string{"direct", "through the mesh", "requests/s", "p50 (ms)", "p99.9 (ms)", "failed"} {
+	for _, row := range []string{"direct", "through the mesh", "requests/s", "p50 (ms)", "p99.9 (ms)", "answers but 200"} {
 		must.StrContains(t, out, row)
 	}
 	drawn, err := os.ReadFile(plot)
@@ -58,7 +58,9 @@ func (c *calculator) isMeasured(t *testing.T) {
 func TestCalculator_scripts(t *testing.T) {
 	c := cluster(t)
 	cases := []struct{ line, want string }{
-		{"click.sh -n none", "click.sh: -n is a number of clicks, not none"},
+		{"click.sh -n none", "click.sh: -n is how many clicks, a number, and not none"},
+		{"benchmark.sh -z 5", "benchmark.sh: -z is a duration like 5s or 1m, not 5"},
+		{"benchmark.sh -o /nowhere/latency.svg", "benchmark.sh: there is no directory for the plot /nowhere/latency.svg"},
 		{"click.sh", "click.sh: the job api-gateway has no running allocation; start it with start_all_jobs.sh"},
 		{"benchmark.sh", "benchmark.sh: the job add-svc has no running allocation; start it with start_all_jobs.sh"},
 		{"start_all_jobs.sh -w docker", "start_all_jobs.sh: -w is tasks or native, not docker"},

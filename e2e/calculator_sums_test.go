@@ -29,6 +29,8 @@ var sums = []struct {
 	{operator: "add", a: "NaN", b: "1", status: 400, error: "a is no number: 'NaN'"},
 	{operator: "add", a: "", b: "1", status: 400, error: "Give a number as a, like 12 or -0.5."},
 	{operator: "add", a: strings.Repeat("9", 101), b: "1", status: 400, error: "The number a has 101 digits; 100 are the most."},
+	{operator: "constructor", a: "1", b: "2", status: 404, error: "There is no /api/constructor;"},
+	{operator: "/", a: "1", b: "2", status: 404, error: "There is no /api//;"},
 	{operator: "mul", a: "1", b: "2", status: 404, error: "There is no /api/mul; there are /, /api/add?a=1&b=2 and /api/sub?a=1&b=2."},
 }
 

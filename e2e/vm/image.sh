@@ -48,7 +48,7 @@ image=$images/$key
 if [[ ! -d $image ]]; then
   mkdir -p "$images"
   new=$(mktemp -d "$images/new.XXXXXX")
-  trap 'rm -rf "$new"' EXIT
+  trap 'rm -rf --one-file-system "$new"' EXIT
   apt-get update -qq >&2
   read -r mirror < <(mirrors) || mirror=''
   debootstrap --variant=minbase --include="$base" bookworm "$new" ${mirror:+"$mirror"} >"$new.log" ||

@@ -81,8 +81,12 @@ step() {
   say "$what"
 }
 
-has_init() { init=$(ps -o pid= --ppid "$nspawn" | tr -d ' ') && [[ -n $init ]]; }
-is_up() { guest 5 systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; }
+# has_init: finds the container's first process. Before it is that, nspawn has other children.
+has_init() {
+  init=$(ps -o pid=,comm= --ppid "$nspawn" | awk '$2 == "systemd" || $2 == "init" { print $1 }') && [[ $init =~ ^[0-9]+$ ]]
+}
+
+is_up() { has_init && [[ $(guest 5 systemctl is-system-running 2>/dev/null) =~ ^(running|degraded)$ ]]; }
 has_ended() { ! kill -0 "$1" 2>/dev/null; }
 
 boot() {
@@ -95,7 +99,6 @@ boot() {
       --machine="$machine" --private-network --hostname=demo --bind-ro="$root/vagrant:/vagrant" --boot
   ) </dev/null >>"$dir/console.log" 2>&1 &
   nspawn=$!
-  within 20 'systemd-nspawn starts no container; what it says is below' has_init
   within 60 'systemd does not come up in the container; its console is below' is_up
 }
 
@@ -132,10 +135,10 @@ finish() {
   local status=$?
   trap - EXIT
   ((status == 0)) || show_logs >&2
-  end_container
-  remove_group
-  rm -rf --one-file-system "/run/systemd/nspawn/propagate/$machine" # systemd-nspawn leaves it
-  rm -rf --one-file-system "$dir"
+  end_container || true
+  remove_group || say "the cgroup $group could not be removed"
+  # systemd-nspawn leaves the first.
+  rm -rf --one-file-system "/run/systemd/nspawn/propagate/$machine" "$dir" || say "$dir could not be removed"
   exit "$status"
 }
 
@@ -169,6 +172,7 @@ upgrade_driver() {
   envoys=$(guest 20 /root/guest.sh envoys)
   guest 20 bash -c "cp $dist /root/driver && printf x >>/root/driver && mount --bind /root/driver $dist"
   provision 'a new driver is installed, and the client restarted for it' 'changed=2 '
+  step 150 'Nomad has its tasks in hand again' /root/guest.sh in_hand
   step 150 'the calculator runs as before' /root/guest.sh healthy
   [[ $(guest 20 /root/guest.sh envoys) == "$envoys" ]] || die 'the upgrade of the driver has restarted Envoys; they should have been found again'
 }

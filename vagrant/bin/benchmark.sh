@@ -27,6 +27,10 @@ while getopts z:c:r:o:h option; do
     *) help >&2 && exit 2 ;;
   esac
 done
+positive -c "$clients" "how many ask at a time"
+positive -r "$rounds" "how often the ways take turns"
+[[ $duration =~ ^[1-9][0-9]*(s|m)$ ]] || die "-z is a duration like 5s or 1m, not $duration"
+[[ -d $(dirname "$plot") ]] || die "there is no directory for the plot $plot"
 need nomad jq hey curl
 /usr/bin/python3 -c 'import matplotlib' 2>/dev/null || die "matplotlib is missing; install Debian's package python3-matplotlib"
 
@@ -41,7 +45,7 @@ measure() {
   local url="http://$2/compute?a=0.1&b=0.2"
   curl --silent --show-error --fail --max-time 5 "$url" >/dev/null ||
     die "add-svc does not answer at $2 ($1); this has to be run on the node where the job runs"
-  hey -z 1s -c "$clients" "$url" >/dev/null
+  hey -z 1s -c "$clients" "$url" >/dev/null || die "hey does not run: hey -z 1s -c $clients $url"
   hey -z "$duration" -c "$clients" -o csv "$url" >"$dir/$1.$3.csv" || die "hey does not run: hey -z $duration -c $clients"
 }
 

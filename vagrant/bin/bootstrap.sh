@@ -19,6 +19,7 @@ while getopts t:h option; do
     *) help >&2 && exit 2 ;;
   esac
 done
+positive -t "$patience" "how many seconds to wait"
 need consul nomad jq
 
 leader() { consul operator raft list-peers | grep -q leader; }

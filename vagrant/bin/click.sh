@@ -22,7 +22,7 @@ while getopts n:a:vh option; do
     *) help >&2 && exit 2 ;;
   esac
 done
-[[ $clicks =~ ^[1-9][0-9]*$ ]] || die "-n is a number of clicks, not $clicks"
+positive -n "$clicks" "how many clicks"
 need curl jq
 [[ -n $address ]] || { need nomad && address=$(edge); } || exit 1
 

@@ -20,19 +20,21 @@ PERCENTILES = (50, 75, 90, 95, 99, 99.9)
 
 
 def read(pattern):
-    """Latencies in ms, in order; requests a second; how many failed."""
-    latencies, seconds, failed = [], 0.0, 0
+    """Latencies in ms, in order; requests a second; how many answers were no 200."""
+    latencies, seconds, others = [], 0.0, 0
     for name in glob.glob(pattern):
         with open(name, newline="") as file:
             rows = list(csv.DictReader(file))
+        if not rows:
+            sys.exit(f"latency.py: no request of {name} was answered")
         ends = [float(row["offset"]) + float(row["response-time"]) for row in rows]
         seconds += max(ends) - min(float(row["offset"]) for row in rows)
         good = [row for row in rows if row["status-code"] == "200"]
-        failed += len(rows) - len(good)
+        others += len(rows) - len(good)
         latencies += [1000 * float(row["response-time"]) for row in good]
     if not latencies:
-        sys.exit(f"latency.py: no request of {pattern} was answered")
-    return sorted(latencies), len(latencies) / seconds, failed
+        sys.exit(f"latency.py: no request of {pattern} was answered with status 200")
+    return sorted(latencies), len(latencies) / seconds, others
 
 
 def percentile(ordered, p):
@@ -45,7 +47,7 @@ def print_table(ways):
     print(f"{'requests/s':18}" + "".join(f"{rate:20.0f}" for _, _, rate, _ in ways))
     for p in PERCENTILES:
         print(f"{f'p{p} (ms)':18}" + "".join(f"{percentile(ordered, p):20.2f}" for _, ordered, _, _ in ways))
-    print(f"{'failed':18}" + "".join(f"{failed:20}" for *_, failed in ways))
+    print(f"{'answers but 200':18}" + "".join(f"{others:20}" for *_, others in ways))
 
 
 def draw(ways, out):

@@ -7,6 +7,11 @@ die() {
   exit 1
 }
 
+# positive OPTION VALUE WHAT: or the sentence that it is no number.
+positive() {
+  [[ $2 =~ ^[1-9][0-9]*$ ]] || die "$1 is $3, a number, and not $2"
+}
+
 # need PROGRAM…: or the sentence that says which one is missing.
 need() {
   local program

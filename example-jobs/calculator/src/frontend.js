@@ -5,10 +5,10 @@ const http = require("http")
 const fs = require("fs")
 const path = require("path")
 
-const operators = {
-  add: { service: "add-svc", address: process.env.ADD_SVC },
-  sub: { service: "sub-svc", address: process.env.SUB_SVC },
-}
+const operators = new Map([
+  ["/api/add", { service: "add-svc", address: process.env.ADD_SVC }],
+  ["/api/sub", { service: "sub-svc", address: process.env.SUB_SVC }],
+])
 const instance = "frontend/" + process.env.NOMAD_SHORT_ALLOC_ID
 const page = fs.readFileSync(path.join(__dirname, "page.html"))
 
@@ -77,17 +77,17 @@ async function sendSum(request, response, operator, query) {
 }
 
 const server = http.createServer((request, response) => {
-  const url = new URL(request.url, "http://frontend")
-  const operator = url.pathname.startsWith("/api/") ? operators[url.pathname.slice("/api/".length)] : undefined
+  const [pathname, query] = request.url.split("?", 2)
+  const operator = operators.get(pathname)
   if (request.method !== "GET") {
     response.setHeader("Allow", "GET")
     return send(response, 405, { error: `The calculator answers GET only, not ${request.method}.` })
   }
-  if (operator) return sendSum(request, response, operator, url.searchParams)
-  switch (url.pathname) {
+  if (operator) return sendSum(request, response, operator, new URLSearchParams(query))
+  switch (pathname) {
     case "/": return send(response, 200, page, "text/html; charset=utf-8")
     case "/health": return send(response, 200, { ready: true })
-    default: return send(response, 404, { error: `There is no ${url.pathname}; there are /, /api/add?a=1&b=2 and /api/sub?a=1&b=2.` })
+    default: return send(response, 404, { error: `There is no ${pathname}; there are /, /api/add?a=1&b=2 and /api/sub?a=1&b=2.` })
   }
 })
 server.listen(process.env.NOMAD_PORT_http, process.env.NOMAD_IP_http, () => console.log(`${instance} listens`))
