@@ -27,6 +27,7 @@ type hookOptions struct {
 	out          string
 	diff         bool
 	dynamicPorts bool
+	upstreamNet  string
 }
 
 func (*hookCommand) Synopsis() string {
@@ -65,6 +66,7 @@ func newHookFlags() (*hookOptions, *flag.FlagSet) {
 	fs.StringVar(&o.out, "out", "", "The `file` to write the job to instead of stdout. It is there as a whole or not at all.")
 	fs.BoolVar(&o.diff, "diff", false, "Print what would change, in the words of job files, and no job. The exit status is 0 with and without changes.")
 	fs.BoolVar(&o.dynamicPorts, "dynamic-ports", false, "Let Nomad choose where apps find their upstreams; they read it from NOMAD_UPSTREAM_ADDR_<destination>. Otherwise an upstream's local_bind_port is reserved on the node, and two instances run on two nodes.")
+	fs.StringVar(&o.upstreamNet, "upstream-network", "", "The host network, by its `name`, that ports of upstreams are taken from: that of 127.0.0.0/8, where apps find them. Without it they are the node's default network's, and Nomad may give another job's port on 127.0.0.1 the same number.")
 	return o, fs
 }
 
@@ -105,7 +107,7 @@ func (c *hookCommand) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := hook.Rewrite(job, hook.Options{DynamicPorts: o.dynamicPorts})
+	result, err := hook.Rewrite(job, hook.Options{DynamicPorts: o.dynamicPorts, UpstreamNetwork: o.upstreamNet})
 	if err != nil {
 		return err
 	}

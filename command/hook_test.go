@@ -134,7 +134,7 @@ func TestHook_help(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	Run([]string{"hook", "-help"}, "1", &stdout, &stderr)
 	help := stdout.String() + stderr.String()
-	for _, flag := range []string{"-var=<name=value>", "-var-file=<file>", "-json\n", "-out=<file>", "-diff\n", "-dynamic-ports\n"} {
+	for _, flag := range []string{"-var=<name=value>", "-var-file=<file>", "-json\n", "-out=<file>", "-diff\n", "-dynamic-ports\n", "-upstream-network=<name>"} {
 		must.StrContains(t, help, "  "+flag)
 	}
 }

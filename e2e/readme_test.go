@@ -44,6 +44,7 @@ func TestDocuments(t *testing.T) {
 	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
 	for _, document := range append(documents, "../README.md") {
 		t.Run(strings.TrimPrefix(document, "../"), func(t *testing.T) {
+			defer func() { must.NoError(t, c.PurgeJobs(context.WithoutCancel(t.Context()))) }() // also when a command has failed
 			for _, line := range commandsOf(t, document) {
 				line = strings.TrimSpace(line)
 				if line == "make test" { // this is it; CI types the same

@@ -43,7 +43,7 @@
 //	                       taken if no service speaks of it. Two instances land on two nodes,
 //	                       by the constraint distinct_hosts, too, as Nomad gives a static
 //	                       port once for each address of a node. With DynamicPorts, or when
-//	                       there is no number, a dynamic port
+//	                       there is no number, a dynamic port; either of UpstreamNetwork, if given
 //	 .local_bind_address   passes; 127.0.0.1 by default
 //	 .local_bind_socket_*  pass; there is no port then, and no variable
 //	 .config               passes when the driver knows its keys, else it is refused

@@ -14,6 +14,12 @@ type Options struct {
 	// DynamicPorts leaves it to the scheduler where apps find their upstreams,
 	// instead of the numbers that the job has.
 	DynamicPorts bool
+
+	// UpstreamNetwork is the host network that ports of upstreams are taken from,
+	// that of the addresses where sidecars listen for apps; empty for the node's
+	// default network. There Nomad gives ports for each of a node's addresses, and so
+	// may give a job on the loopback network the number of an upstream.
+	UpstreamNetwork string
 }
 
 // Result is a rewritten job, and what its author should know of it.

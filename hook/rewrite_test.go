@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -44,5 +45,19 @@ func TestRewrite_names(t *testing.T) {
 		if name != "" {
 			must.Eq(t, want, g.Services[0].Name)
 		}
+	}
+}
+
+// Ports of upstreams are those of the network where sidecars listen.
+func TestRewrite_upstreamNetwork(t *testing.T) {
+	for _, dynamic := range []bool{false, true} {
+		result := rewrite(t, stanza.Job(stanza.Network+stanza.Web(stanza.Upstream())), Options{DynamicPorts: dynamic, UpstreamNetwork: "loopback"})
+		network := result.Job.TaskGroups[0].Networks[0]
+		networks := map[string]string{}
+		for _, port := range slices.Concat(network.ReservedPorts, network.DynamicPorts) {
+			networks[port.Label] = port.HostNetwork
+		}
+		must.Eq(t, "loopback", networks["connect_upstream_web_db"])
+		must.Eq(t, "", networks["connect-proxy-web"], must.Sprint("peers come from elsewhere"))
 	}
 }

@@ -45,7 +45,7 @@ start() {
   if [[ $way == tasks ]]; then
     said=$(timeout "$patience" nomad job run "$@" "$file" 2>&1) || status=$?
   else
-    rewritten=$(nomad-driver-connect hook -dynamic-ports "$@" "$file") || die "the hook does not take $dir/$file; its message is above"
+    rewritten=$(nomad-driver-connect hook -dynamic-ports -upstream-network loopback "$@" "$file") || die "the hook does not take $dir/$file; its message is above"
     said=$(timeout "$patience" nomad job run -json - <<<"$rewritten" 2>&1) || status=$?
   fi
   ((status != 124)) || die "the job $job is not healthy after $patience s; nomad job status $job tells why"
