@@ -41,13 +41,7 @@ const clickRate = 50
 // allows that many to fail.
 func (c *calculator) losing(t *testing.T, most int, what string, do func()) {
 	t.Helper()
-	load := agents.StartLoad(t.Context(), c.click, clickRate)
-	var report agents.LoadReport
-	func() {
-		defer func() { report = load.Stop() }()
-		do()
-	}()
-	must.NoError(t, addRow("calculator, "+what, report))
+	report := measured(t, c.click, clickRate, "calculator, "+what, do)
 	must.LessEq(t, most, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -43,7 +42,7 @@ func (c *calculator) isSeen(t *testing.T) {
 func (c *calculator) isMeasured(t *testing.T) {
 	t.Helper()
 	plot := picture(t, "latency.svg")
-	out := c.script(t, "benchmark.sh", "-z", "2s", "-r", "2", "-o", plot)
+	out := c.script(t, "benchmark.sh -z 2s -r 2 -o "+plot)
 	t.Log("\n" + out)
 	for _, row := range []string{"direct", "through the mesh", "requests/s", "p50 (ms)", "p99.9 (ms)", "answers but 200"} {
 		must.StrContains(t, out, row)
@@ -69,13 +68,7 @@ func TestCalculator_scripts(t *testing.T) {
 		{"CONSUL_HTTP_ADDR=127.0.0.1:1 bootstrap.sh -t 1", "bootstrap.sh: Consul at 127.0.0.1:1 has no leader; the last answer was: "},
 	}
 	for _, s := range cases {
-		env, line := "", s.line
-		if strings.Contains(strings.Fields(line)[0], "=") {
-			env, line, _ = strings.Cut(line, " ")
-		}
-		cmd := exec.CommandContext(t.Context(), "bash", "-c", env+" ../vagrant/bin/"+line)
-		cmd.Env = append(os.Environ(), c.Env()...)
-		out, err := cmd.CombinedOutput()
+		out, err := c.Shell(t.Context(), withScripts+s.line).CombinedOutput()
 		var exit *exec.ExitError
 		must.True(t, errors.As(err, &exit) && exit.ExitCode() == 1, must.Sprintf("%s: %v\n%s", s.line, err, out))
 		must.StrContains(t, string(out), s.want)

@@ -2,14 +2,8 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -39,43 +33,28 @@ func runCalculator(t *testing.T, c *agents.Cluster, way string) *calculator {
 	port, err := agents.FreePorts(1)
 	must.NoError(t, err)
 	calc := &calculator{Cluster: c, edge: fmt.Sprintf("127.0.0.1:%d", port[0])}
-	out := calc.script(t, "start_all_jobs.sh", "-w", way, "-p", strconv.Itoa(port[0]))
+	out := calc.script(t, fmt.Sprintf("start_all_jobs.sh -w %s -p %d", way, port[0]))
 	must.StrContains(t, out, "The calculator answers at http://"+calc.edge+"/")
 	return calc
 }
 
 // script runs one of the demo VM's scripts, which must succeed.
-func (c *calculator) script(t *testing.T, name string, args ...string) string {
+func (c *calculator) script(t *testing.T, line string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join("../vagrant/bin", name), args...)
-	cmd.Env = append(os.Environ(), c.Env()...)
-	out, err := cmd.CombinedOutput()
-	must.NoError(t, err, must.Sprintf("%s %v:\n%s", name, args, out))
+	out, err := c.Shell(t.Context(), withScripts+line).CombinedOutput()
+	must.NoError(t, err, must.Sprintf("%s:\n%s", line, out))
 	return string(out)
 }
+
+// withScripts begins a command line that finds the scripts.
+const withScripts = "PATH=../vagrant/bin:$PATH; "
 
 // compute asks the edge, over a new connection.
 func (c *calculator) compute(ctx context.Context, operator, a, b string) (int, sum, error) {
 	var answer sum
 	query := url.Values{"a": {a}, "b": {b}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.edge+"/api/"+operator+"?"+query.Encode(), nil)
-	if err != nil {
-		return 0, answer, err
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, answer, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, answer, err
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return 0, answer, fmt.Errorf("%s: %s", resp.Status, body)
-	}
-	return resp.StatusCode, answer, nil
+	status, err := agents.GetJSON(ctx, "http://"+c.edge+"/api/"+operator+"?"+query.Encode(), &answer)
+	return status, answer, err
 }
 
 // click asks for a sum and wants it right.
@@ -112,7 +91,7 @@ func (c *calculator) answered(ctx context.Context, clicks int) (map[string]map[s
 // everyoneAnswers sees both instances of all services in the table of click.sh.
 func (c *calculator) everyoneAnswers(t *testing.T) {
 	t.Helper()
-	out := c.script(t, "click.sh", "-n", "40")
+	out := c.script(t, "click.sh -n 40")
 	must.StrContains(t, out, "40 clicks at http://"+c.edge+"/, 0 failed")
 	for _, service := range calculatorServices {
 		for _, alloc := range c.instances(t, service) {

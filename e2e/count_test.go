@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,24 +81,11 @@ type counted struct {
 // ask gives an answer of the API, through the dashboard and the mesh.
 func (c *count) ask(ctx context.Context) (counted, error) {
 	var answer counted
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.dashboard, nil)
-	if err != nil {
-		return answer, err
+	status, err := agents.GetJSON(ctx, "http://"+c.dashboard, &answer)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the dashboard answers with status %d: %+v", status, answer)
 	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return answer, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the dashboard answers %s: %s", resp.Status, body)
-	}
-	if err != nil {
-		return answer, err
-	}
-	return answer, json.Unmarshal(body, &answer)
+	return answer, err
 }
 
 func (c *count) run(t *testing.T, way, release string) {

@@ -23,17 +23,24 @@ const loadRate = 200
 // that; 0 allows not one.
 func underLoad(t *testing.T, ask agents.Ask, name string, within time.Duration, do func()) {
 	t.Helper()
-	load := agents.StartLoad(t.Context(), ask, loadRate)
-	var report agents.LoadReport
+	report := measured(t, ask, loadRate, name, do)
+	if within == 0 {
+		must.Eq(t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+	}
+	must.LessEq(t, within, report.FailedFor, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+}
+
+// measured does something while connections are opened, adds a row to the table of
+// the faults, and gives what became of them.
+func measured(t *testing.T, ask agents.Ask, rate int, name string, do func()) (report agents.LoadReport) {
+	t.Helper()
+	load := agents.StartLoad(t.Context(), ask, rate)
 	func() {
 		defer func() { report = load.Stop() }() // also when do has failed the test
 		do()
 	}()
 	must.NoError(t, addRow(name, report))
-	if within == 0 {
-		must.Eq(t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
-	}
-	must.LessEq(t, within, report.FailedFor, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+	return report
 }
 
 // addRow adds to what other tests have written.

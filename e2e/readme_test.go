@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -44,7 +43,10 @@ func TestDocuments(t *testing.T) {
 	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
 	for _, document := range append(documents, "../README.md") {
 		t.Run(strings.TrimPrefix(document, "../"), func(t *testing.T) {
-			defer func() { must.NoError(t, c.PurgeJobs(context.WithoutCancel(t.Context()))) }() // also when a command has failed
+			defer func() { // also when a command has failed
+				must.NoError(t, c.PurgeJobs(t.Context()))
+				nothingLeft(t, c)
+			}()
 			for _, line := range commandsOf(t, document) {
 				line = strings.TrimSpace(line)
 				if line == "make test" { // this is it; CI types the same
@@ -53,17 +55,14 @@ func TestDocuments(t *testing.T) {
 					must.StrContains(t, string(ci), "\nmake test\n")
 					continue
 				}
-				cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
+				cmd := c.Shell(t.Context(), line)
 				cmd.Dir = root
-				cmd.Env = append(os.Environ(), c.Env()...)
 				out, err := cmd.CombinedOutput()
 				must.NoError(t, err, must.Sprintf("$ %s\n%s", line, out))
 				for _, sentence := range shown[line] {
 					must.StrContains(t, string(out), sentence)
 				}
 			}
-			must.NoError(t, c.PurgeJobs(t.Context()))
-			nothingLeft(t, c)
 		})
 	}
 }

@@ -11,7 +11,8 @@ import (
 // BootstrapFD is the descriptor on which Envoy finds its bootstrap.
 const BootstrapFD = 3
 
-const bootstrapPath = "/dev/fd/3" // BootstrapFD
+// FDPath is where Envoy finds what it has open as a descriptor.
+func FDPath(fd int) string { return "/dev/fd/" + strconv.Itoa(fd) }
 
 // epochFlag is what generations are told from each other by.
 const epochFlag = "--restart-epoch"
@@ -69,7 +70,7 @@ type Options struct {
 func (o Options) Args() []string {
 	drain := strconv.Itoa(int(o.DrainTimeout.Seconds()))
 	args := []string{
-		"--config-path", bootstrapPath,
+		"--config-path", FDPath(BootstrapFD),
 		"--log-level", o.LogLevel,
 		"--concurrency", strconv.Itoa(o.Concurrency),
 		"--drain-strategy", "immediate",
@@ -87,7 +88,7 @@ func (o Options) Args() []string {
 
 // validateArgs makes Envoy check the bootstrap and exit.
 func validateArgs() []string {
-	return []string{"--mode", "validate", "--config-path", bootstrapPath, "--log-level", "error"}
+	return []string{"--mode", "validate", "--config-path", FDPath(BootstrapFD), "--log-level", "error"}
 }
 
 // EpochOf reads the epoch from a command line of Options.Args, with argv[0] or

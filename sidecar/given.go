@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"nomad-driver-connect/bootstrap"
@@ -90,7 +89,7 @@ func (s *Sidecar) recallGiven(g generation) {
 
 // linkAlloc makes the allocation's directory appear in the run directory.
 func (s *Sidecar) linkAlloc(context.Context) error {
-	return os.Symlink("/dev/fd/"+strconv.Itoa(allocDirFD), filepath.Join(s.spec.Run.Dir, allocLink))
+	return os.Symlink(envoy.FDPath(allocDirFD), filepath.Join(s.spec.Run.Dir, allocLink))
 }
 
 // renderGiven gives the bootstrap as it is now. Its admin API must stay where it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/hashicorp/nomad/api"
@@ -102,14 +103,13 @@ func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
 	}, err
 }
 
-// Env is what a person's shell would have: where the agents answer, and the tools
-// and the driver in PATH.
-func (c *Cluster) Env() []string {
-	return []string{
-		"NOMAD_ADDR=http://" + c.Nomad.HTTP,
-		"CONSUL_HTTP_ADDR=" + c.Consul.HTTP,
-		"PATH=" + c.opts.Tools + ":" + filepath.Dir(c.opts.Plugin) + ":" + os.Getenv("PATH"),
-	}
+// Shell is a command line as a person types it: the shell knows where the agents
+// answer, and has the tools and the driver in PATH.
+func (c *Cluster) Shell(ctx context.Context, line string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", line)
+	cmd.Env = append(os.Environ(), "NOMAD_ADDR=http://"+c.Nomad.HTTP, "CONSUL_HTTP_ADDR="+c.Consul.HTTP,
+		"PATH="+c.opts.Tools+":"+filepath.Dir(c.opts.Plugin)+":"+os.Getenv("PATH"))
+	return cmd
 }
 
 // pluginConfig is the block that an operator writes.

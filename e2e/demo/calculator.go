@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 
 	"nomad-driver-connect/e2e/agents"
 )
@@ -23,18 +22,17 @@ func calculator(ctx context.Context, c *agents.Cluster) error {
 		"vagrant/bin/click.sh",
 		"vagrant/bin/benchmark.sh -z 2s -r 2 -o bin/latency.svg",
 	} {
-		if err := show(ctx, c, line); err != nil {
+		if err := enter(ctx, c, line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// show runs a command against the cluster, as typed at a prompt.
-func show(ctx context.Context, c *agents.Cluster, line string) error {
+// enter shows a command line, and what it prints.
+func enter(ctx context.Context, c *agents.Cluster, line string) error {
 	fmt.Printf("\n==> %s\n", line)
-	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", line)
-	cmd.Env = append(os.Environ(), c.Env()...)
+	cmd := c.Shell(ctx, line)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", line, err)

@@ -8,14 +8,17 @@
 set -euo pipefail
 . /vagrant/bin/lib.sh
 
+# consul_api PATH: an answer of Consul's API.
+consul_api() { curl --silent --show-error --fail "http://127.0.0.1:8500$1"; }
+
 # proxies: the sidecars that Consul knows.
-proxies() { curl --silent --show-error --fail http://127.0.0.1:8500/v1/agent/services | jq -r '.[] | select(.Kind == "connect-proxy").ID' | sort; }
+proxies() { consul_api /v1/agent/services | jq -r '.[] | select(.Kind == "connect-proxy").ID' | sort; }
 
 # services: those that Consul knows, but for its own and Nomad's.
-services() { curl --silent --show-error --fail http://127.0.0.1:8500/v1/catalog/services | jq -r 'keys[] | select(IN("consul", "nomad", "nomad-client") | not)'; }
+services() { consul_api /v1/catalog/services | jq -r 'keys[] | select(IN("consul", "nomad", "nomad-client") | not)'; }
 
-# passing SERVICE: how many instances of it pass all of their checks.
-passing() { curl --silent --show-error --fail "http://127.0.0.1:8500/v1/health/service/$1?passing" | jq length; }
+# passing SERVICE: its instances that pass all of their checks.
+passing() { consul_api "/v1/health/service/$1?passing" | jq -r '.[].Service.ID'; }
 
 # running PATTERN: "allocation task" of each running task whose name matches.
 running() {
@@ -55,7 +58,7 @@ healthy() {
   nomad_api /v1/nodes | jq -e 'all(.Status == "ready" and .Drivers.connect.Healthy)' >/dev/null || { nomad_api /v1/nodes && return 1; }
   for service in add-svc sub-svc frontend api-gateway; do
     for name in "$service" "$service-sidecar-proxy"; do
-      [[ $(passing "$name") == 2 ]] || { echo "instances of $name that pass: $(passing "$name"), and not 2"; return 1; }
+      same "instances of $name that pass" 2 passing "$name" || return 1
     done
   done
   same 'sidecars that run' 8 running '^connect-proxy-' &&

@@ -154,7 +154,7 @@ prepare() {
   local image
   image=$(timeout --foreground 900 "$here/image.sh") || die 'there is no Debian to boot; the reason is above'
   cp -a --reflink=auto "$image" "$guest_root"
-  install -m 0755 "$here/guest.sh" "$guest_root/root/guest.sh"
+  install -m 0755 "$here/guest.sh" "$guest_root/usr/local/bin/guest.sh"
   [[ ! -e /sys/fs/cgroup/cgroup.procs ]] || return 0
   # systemd-nspawn gives v1 hierarchies to read only, and Nomad makes cgroups. A virtual machine
   # has v2 and nothing of this.
@@ -169,12 +169,12 @@ UNIT
 # its end makes it another one.
 upgrade_driver() {
   local dist=/vagrant/dist/bin/nomad-driver-connect envoys
-  envoys=$(guest 20 /root/guest.sh envoys)
-  guest 20 bash -c "cp $dist /root/driver && printf x >>/root/driver && mount --bind /root/driver $dist"
+  envoys=$(guest 20 guest.sh envoys)
+  guest 20 bash -c "cp $dist /var/tmp/driver && printf x >>/var/tmp/driver && mount --bind /var/tmp/driver $dist"
   provision 'a new driver is installed, and the client restarted for it' 'changed=2 '
-  step 150 'Nomad has its tasks in hand again' /root/guest.sh in_hand
-  step 150 'the calculator runs as before' /root/guest.sh healthy
-  [[ $(guest 20 /root/guest.sh envoys) == "$envoys" ]] || die 'the upgrade of the driver has restarted Envoys; they should have been found again'
+  step 150 'Nomad has its tasks in hand again' guest.sh in_hand
+  step 150 'the calculator runs as before' guest.sh healthy
+  [[ $(guest 20 guest.sh envoys) == "$envoys" ]] || die 'the upgrade of the driver has restarted Envoys; they should have been found again'
 }
 
 trap finish EXIT
@@ -189,14 +189,14 @@ provision 'the playbook has run' 'failed=0 '
 provision 'the playbook has run again, and changed nothing' 'changed=0 .*failed=0 '
 step 150 'bootstrap.sh' /vagrant/bin/bootstrap.sh
 step 240 'start_all_jobs.sh' /vagrant/bin/start_all_jobs.sh
-step 150 'jobs, sidecars and registrations are as they should be' /root/guest.sh healthy
+step 150 'jobs, sidecars and registrations are as they should be' guest.sh healthy
 step 60 'click.sh' /vagrant/bin/click.sh
 step 120 'benchmark.sh' /vagrant/bin/benchmark.sh -z 1s -r 1 -o /tmp/latency.svg
 sed 's/^/        /' "$dir/step.log"
 upgrade_driver
 reboot
 say 'the container is up again after a reboot'
-step 150 'jobs, sidecars and registrations are as they should be' /root/guest.sh healthy
+step 150 'jobs, sidecars and registrations are as they should be' guest.sh healthy
 step 60 'click.sh' /vagrant/bin/click.sh
 step 120 'stop_all_jobs.sh' /vagrant/bin/stop_all_jobs.sh
-step 120 'nothing is left of the jobs' /root/guest.sh clean
+step 120 'nothing is left of the jobs' guest.sh clean
