@@ -27,11 +27,16 @@ const parityData = "parity/testdata"
 
 // TestBootstrapParity runs the bootstrap command and `consul connect envoy
 // -bootstrap` in every case of package parity, on real agents. Envoy itself
-// says whether a result is one.
+// says whether a result is one. As many cases run at a time as there are processors.
 func TestBootstrapParity(t *testing.T) {
 	b := newParityBench(t)
 	for i, c := range parity.All() {
-		t.Run(c.Slug(), func(t *testing.T) { b.run(t, c, i == 0) })
+		t.Run(c.Slug(), func(t *testing.T) {
+			if i > 0 { // the others are recorded as what differs from the first
+				t.Parallel()
+			}
+			b.run(t, c, i == 0)
+		})
 	}
 }
 
@@ -40,6 +45,10 @@ type parityBench struct {
 	driver, consul, envoy string // absolute paths
 	files                 string // where the commands run
 	agents                map[parity.Agent]*agents.Consul
+
+	// alone is held by a case that changes what its agent knows, and shared by those
+	// that find it as it was.
+	alone map[parity.Agent]*sync.RWMutex
 }
 
 func newParityBench(t *testing.T) *parityBench {
@@ -66,7 +75,7 @@ func (b *parityBench) startAgents(t *testing.T, bin string) {
 		parity.Off:   {HTTPPort: 8530, NoGRPC: true},
 		parity.IPv6:  {HTTPPort: 8540, GRPCPort: 8542, Config: `bind_addr = "::1"`},
 	}
-	b.agents = map[parity.Agent]*agents.Consul{}
+	b.agents, b.alone = map[parity.Agent]*agents.Consul{}, map[parity.Agent]*sync.RWMutex{}
 	dir := t.TempDir()
 	var mu sync.Mutex
 	t.Run("agents", func(t *testing.T) {
@@ -76,7 +85,7 @@ func (b *parityBench) startAgents(t *testing.T, bin string) {
 				c, err := agents.StartConsul(t.Context(), bin, filepath.Join(dir, string(kind)), opts)
 				must.NoError(t, err)
 				mu.Lock()
-				b.agents[kind] = c
+				b.agents[kind], b.alone[kind] = c, &sync.RWMutex{}
 				mu.Unlock()
 				for _, service := range parity.Services() {
 					must.NoError(t, c.Client.Agent().ServiceRegister(service))
@@ -109,22 +118,28 @@ type result struct {
 }
 
 func (b *parityBench) run(t *testing.T, c parity.Case, first bool) {
-	agent := b.agents[c.Agent]
-	b.prepare(t, agent, c)
-	words := strings.Fields(c.Args)
-	theirs := b.command(t, c, agent.HTTP, b.consul, append([]string{"connect", "envoy", "-bootstrap"}, words...))
-	registered := b.withdraw(t, agent)
-	recorder := parity.Record(agent.HTTP)
-	defer recorder.Close()
-	ours := b.command(t, c, strings.TrimPrefix(recorder.URL, "http://"), b.driver, append([]string{"bootstrap"}, words...))
-	must.Eq(t, registered, b.withdraw(t, agent), must.Sprint("what -register tells Consul"))
+	ours, theirs, replies := b.ask(t, c)
 	b.compare(t, c, ours, theirs)
 	if *update && !c.Live {
 		if first {
 			must.NoError(t, parity.SaveBase(parityData, ours.stdout))
 		}
-		must.NoError(t, parity.Save(parityData, c, recorder.Replies(), ours.stdout))
+		must.NoError(t, parity.Save(parityData, c, replies, ours.stdout))
 	}
+}
+
+// ask runs both commands in the case's world, and gives what the agent answered to ours.
+func (b *parityBench) ask(t *testing.T, c parity.Case) (ours, theirs result, replies map[string]parity.Reply) {
+	t.Helper()
+	defer b.prepare(t, c)()
+	agent, words := b.agents[c.Agent], strings.Fields(c.Args)
+	theirs = b.command(t, c, agent.HTTP, b.consul, append([]string{"connect", "envoy", "-bootstrap"}, words...))
+	registered := b.withdraw(t, agent)
+	recorder := parity.Record(agent.HTTP)
+	defer recorder.Close()
+	ours = b.command(t, c, strings.TrimPrefix(recorder.URL, "http://"), b.driver, append([]string{"bootstrap"}, words...))
+	must.Eq(t, registered, b.withdraw(t, agent), must.Sprint("what -register tells Consul"))
+	return ours, theirs, recorder.Replies()
 }
 
 // compare holds the two results against each other and against the case.
@@ -154,17 +169,31 @@ func (b *parityBench) compare(t *testing.T, c parity.Case, ours, theirs result) 
 	must.Eq(t, c.Differs == "", proto.Equal(want, got), must.Sprintf("consul prints\n%s\nwe print\n%s", theirs.stdout, ours.stdout))
 }
 
-// prepare brings the agent into the state that the case is about.
-func (b *parityBench) prepare(t *testing.T, agent *agents.Consul, c parity.Case) {
-	must.NoError(t, agent.Client.Agent().ServiceRegister(parity.Sidecar(c.Config)))
-	entries := agent.Client.ConfigEntries()
-	if c.AccessLogs == nil {
-		_, err := entries.Delete(api.ProxyDefaults, api.ProxyConfigGlobal, nil)
-		must.NoError(t, err)
-		return
+// prepare brings the agent into the state that the case is about. Its result takes
+// that away again.
+func (b *parityBench) prepare(t *testing.T, c parity.Case) (restore func()) {
+	t.Helper()
+	agent, alone := b.agents[c.Agent].Client, b.alone[c.Agent]
+	if c.Config == nil && c.AccessLogs == nil && !strings.Contains(c.Args, "-register") {
+		alone.RLock()
+		return alone.RUnlock
 	}
-	_, _, err := entries.Set(&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal, AccessLogs: c.AccessLogs}, nil)
-	must.NoError(t, err)
+	alone.Lock()
+	restore = func() {
+		defer alone.Unlock()
+		must.NoError(t, agent.Agent().ServiceRegister(parity.Sidecar(nil)))
+		_, err := agent.ConfigEntries().Delete(api.ProxyDefaults, api.ProxyConfigGlobal, nil)
+		must.NoError(t, err)
+	}
+	err := agent.Agent().ServiceRegister(parity.Sidecar(c.Config))
+	if err == nil && c.AccessLogs != nil {
+		_, _, err = agent.ConfigEntries().Set(&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal, AccessLogs: c.AccessLogs}, nil)
+	}
+	if err != nil {
+		restore()
+		t.Fatal("prepare the agent:", err)
+	}
+	return restore
 }
 
 // withdraw removes what -register registered, and gives it.
