@@ -21,7 +21,7 @@ func (s *shop) restartConsul(t *testing.T, down time.Duration) {
 	before := s.sidecars(t)
 	must.NoError(t, s.Consul.Snapshot(t.Context())) // as a server has that is older than a day
 	must.NoError(t, s.Consul.Stop())
-	<-time.After(down)
+	downFor(t, down)
 	must.NoError(t, s.Consul.Start())
 	must.NoError(t, s.Consul.Await(t.Context()))
 	s.awaitHealthy(t, 5*time.Second, before)
@@ -98,5 +98,5 @@ func (s *shop) awaitXDS(t *testing.T) {
 		}
 		return nil
 	})
-	<-time.After(3 * time.Second)
+	s.takes(t, awaitRunning(t, s.Cluster, "shopper", "shopper"), 3*loadRate)
 }

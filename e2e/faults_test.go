@@ -275,13 +275,13 @@ var faults = []fault{
 	}},
 	{name: "SIGTERM of Nomad's client, back after 5 s", do: func(t *testing.T, s *shop) {
 		must.NoError(t, s.Nomad.Stop())
-		<-time.After(5 * time.Second)
+		downFor(t, 5*time.Second)
 		must.NoError(t, s.Nomad.Start())
 		s.obeys(t)
 	}},
 	{name: "SIGKILL of Nomad's client, back after 5 s", do: func(t *testing.T, s *shop) {
 		must.NoError(t, s.Nomad.Kill())
-		<-time.After(5 * time.Second)
+		downFor(t, 5*time.Second)
 		must.NoError(t, s.Nomad.Start())
 		s.obeys(t)
 	}},
@@ -312,8 +312,9 @@ var faults = []fault{
 		must.MapLen(t, 1, generations(t, s.Cluster, server))
 	}},
 	{name: "SIGKILL of a server's Envoy", within: 300 * time.Millisecond, do: func(t *testing.T, s *shop) {
-		<-time.After(time.Second) // so that it has its share of the connections
-		server, since := s.server(t), time.Now()
+		server := s.server(t)
+		s.takes(t, server, loadRate/10) // it has its share of the connections
+		since := time.Now()
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGKILL"))
 		s.awaitEvent(t, server, since, "Serving")
 	}},

@@ -192,7 +192,7 @@ var hotRestartFaults = []fault{
 		s.awaitEvent(t, server, since, "(SIGHUP): Envoy")
 		must.NoError(t, syscall.Kill(old, syscall.SIGKILL))
 		s.awaitEvent(t, server, since, "has left: it was killed by signal 9")
-		<-time.After(12 * time.Second) // an Envoy that does not reach its parent aborts after ten
+		s.staysUp(t, server, 12*time.Second) // one that does not reach its parent aborts after ten
 		s.hotRestart(t)
 	}},
 	{name: "plugin killed in a hot restart", do: func(t *testing.T, s *shop) {

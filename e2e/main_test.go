@@ -162,11 +162,3 @@ func (r *running) close(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// eventually waits for a condition and fails the test with its last complaint.
-func eventually(t testing.TB, limit time.Duration, condition func(context.Context) error) {
-	t.Helper()
-	if err := agents.Within(t.Context(), limit, condition); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -154,14 +154,11 @@ func (m *machine) settled(ctx context.Context, w way) (int, error) {
 	if !w.plugin {
 		return 0, nil
 	}
-	over := time.After(settling)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	least, err := agents.PrivateMemory(m.plugin)
-	for err == nil {
+	for began := time.Now(); err == nil && time.Since(began) < settling; {
 		select {
-		case <-over:
-			return least, nil
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		case <-tick.C:
@@ -170,5 +167,5 @@ func (m *machine) settled(ctx context.Context, w way) (int, error) {
 		now, err = agents.PrivateMemory(m.plugin)
 		least = min(least, now)
 	}
-	return 0, err
+	return least, err
 }

@@ -54,10 +54,12 @@ func (a *Agent) Stop() error {
 	if err := a.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
 	select {
 	case <-a.done:
 		return nil
-	case <-time.After(30 * time.Second):
+	case <-ctx.Done():
 		return a.Kill()
 	}
 }
