@@ -85,12 +85,11 @@ func (c *calculator) replace(t *testing.T, service string) {
 
 // scales sees four instances of add-svc soon after they are healthy. Nobody has waited
 // for one that was not.
-func (c *calculator) scales(t *testing.T) {
+func (c *calculator) scales(t *testing.T, toFour func() string) {
 	t.Helper()
-	four := 4
+	const four = 4
 	c.losing(t, 0, "add-svc scaled to 4", func() {
-		_, _, err := c.Nomad.Client.Jobs().Scale("add-svc", "add-svc", &four, "more of it", false, nil, nil)
-		must.NoError(t, err)
+		toFour()
 		c.healthy(t, "add-svc", four)
 		must.NoError(t, agents.Within(t.Context(), 5*time.Second, func(ctx context.Context) error {
 			seen, err := c.answered(ctx, 16)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -25,17 +26,6 @@ var calculatorServices = []string{"add-svc", "sub-svc", "frontend", "api-gateway
 type sum struct {
 	Answer, Error string
 	Path          []struct{ Service, Instance, Caller string }
-}
-
-// runCalculator starts it by its script, in one of its ways.
-func runCalculator(t *testing.T, c *agents.Cluster, way string) *calculator {
-	t.Helper()
-	port, err := agents.FreePorts(1)
-	must.NoError(t, err)
-	calc := &calculator{Cluster: c, edge: fmt.Sprintf("127.0.0.1:%d", port[0])}
-	out := calc.script(t, fmt.Sprintf("start_all_jobs.sh -w %s -p %d", way, port[0]))
-	must.StrContains(t, out, "The calculator answers at http://"+calc.edge+"/")
-	return calc
 }
 
 // script runs one of the demo VM's scripts, which must succeed.
@@ -100,30 +90,44 @@ func (c *calculator) everyoneAnswers(t *testing.T) {
 	}
 }
 
-// The calculator computes in both of its forms, with two instances of everything,
-// and loses nothing when one of them ends.
+// calculatorReadme tells how it is run, in both of its forms.
+const calculatorReadme = "../example-jobs/calculator/README.md"
+
+// starts has its script start it, and finds where it answers.
+func (c *calculator) starts(t *testing.T, typed func() string) {
+	t.Helper()
+	const sentence = "The calculator answers at http://"
+	out := typed()
+	_, said, ok := strings.Cut(out, sentence)
+	must.True(t, ok, must.Sprintf("nothing begins with %q:\n%s", sentence, out))
+	c.edge, _, _ = strings.Cut(said, "/")
+	c.computes(t)
+	c.everyoneAnswers(t)
+}
+
+// Who follows the calculator's README has it compute in both of its forms, with two
+// instances of everything, and loses nothing when one of them ends.
 func TestCalculator(t *testing.T) {
-	cluster := newCluster(t, agents.Options{})
-	defer func() { must.NoError(t, cluster.Close(context.WithoutCancel(t.Context()))) }()
-	(&calculator{Cluster: cluster}).script(t, "bootstrap.sh")
-	for _, way := range []string{"tasks", "native"} {
-		t.Run(way, func(t *testing.T) {
-			defer func() {
-				for _, service := range calculatorServices {
-					tellStory(t, cluster, service)
-				}
-			}()
-			c := runCalculator(t, cluster, way)
-			c.computes(t)
-			c.everyoneAnswers(t)
-			if way == "tasks" {
-				c.survives(t)
-				c.scales(t)
-				c.isMeasured(t)
-				c.isSeen(t)
-			}
-			c.script(t, "stop_all_jobs.sh")
-			nothingLeft(t, cluster)
-		})
-	}
+	c := &calculator{Cluster: cluster(t)}
+	defer func() {
+		for _, service := range calculatorServices {
+			tellStory(t, c.Cluster, service)
+		}
+	}()
+	follow(t, c.Cluster, calculatorReadme, around{
+		"vagrant/bin/start_all_jobs.sh": func(typed func() string) {
+			c.starts(t, typed)
+			c.survives(t)
+		},
+		"nomad job scale add-svc 4": func(typed func() string) { c.scales(t, typed) },
+		"vagrant/bin/benchmark.sh -z 2s -r 2 -o bin/latency.svg": func(typed func() string) {
+			c.isMeasured(t, typed(), "../bin/latency.svg")
+			c.isSeen(t)
+		},
+		"vagrant/bin/start_all_jobs.sh -w native": func(typed func() string) { c.starts(t, typed) },
+		"vagrant/bin/stop_all_jobs.sh": func(typed func() string) {
+			typed()
+			nothingLeft(t, c.Cluster)
+		},
+	})
 }

@@ -118,8 +118,7 @@ func (c *count) serves(t *testing.T) {
 // written out and through the hook, and in bridge mode with Nomad's own Connect.
 // An update of the API under load is noticed by nobody.
 func TestCount(t *testing.T) {
-	c := &count{Cluster: newBridgedCluster(t)}
-	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
+	c := &count{Cluster: bridged(t)}
 	for _, way := range []string{"task", "hook", "bridge"} {
 		t.Run(way, func(t *testing.T) {
 			defer tellStory(t, c.Cluster, "count")

@@ -14,8 +14,8 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// Ten times `job run` and `job stop -purge`: nothing is left in Consul, no
-// process, and the plugin has as many open files and goroutines as before.
+// Four times `job run` and `job stop -purge`: nothing is left in Consul, no
+// process, and the plugin has as many open files and goroutines as after the first.
 func TestCycles(t *testing.T) {
 	c := cluster(t)
 	hcl, err := os.ReadFile(echoJob)
@@ -25,7 +25,7 @@ func TestCycles(t *testing.T) {
 	plugin := c.Plugins()
 	must.Len(t, 1, plugin)
 	openFiles := 0
-	for cycle := range 10 {
+	for cycle := range 4 {
 		_, err := c.Nomad.Run(t.Context(), quick)
 		must.NoError(t, err)
 		eventually(t, 60*time.Second, func(ctx context.Context) error {

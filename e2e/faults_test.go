@@ -286,7 +286,8 @@ var faults = []fault{
 		s.obeys(t)
 	}},
 	{name: "Consul's agent restarted, 3 s down", do: func(t *testing.T, s *shop) { s.restartConsul(t, 3*time.Second) }},
-	{name: "Consul away for 60 s", do: func(t *testing.T, s *shop) { s.restartConsul(t, 60*time.Second) }},
+	// Longer than Envoy waits between two attempts to reach it, which is 30 s at most.
+	{name: "Consul away for 35 s", do: func(t *testing.T, s *shop) { s.restartConsul(t, 35*time.Second) }},
 	// Consul knows of no endpoint until Nomad has brought the services back.
 	{name: "Consul's agent loses its data", within: 50 * time.Second, do: func(t *testing.T, s *shop) { s.loseConsulsData(t) }},
 	{name: "SIGSTOP of a server's Envoy", within: 15 * time.Second, do: func(t *testing.T, s *shop) {

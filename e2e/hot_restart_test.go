@@ -138,8 +138,8 @@ func (s *shop) installScript(t *testing.T, text string) {
 }
 
 var hotRestartFaults = []fault{
-	{name: "hot restart of both sides, 10 times", do: func(t *testing.T, s *shop) {
-		for range 10 {
+	{name: "hot restart of both sides, 4 times", do: func(t *testing.T, s *shop) {
+		for range 4 { // Envoy has names for three generations
 			s.hotRestart(t)
 		}
 	}},

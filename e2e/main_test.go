@@ -102,15 +102,30 @@ func mountSharedMemory() error {
 	return unix.Mount("tmpfs", sharedMemory, "tmpfs", 0, "size=1m,mode=1777")
 }
 
-// shared is the cluster that most tests use, one after the other.
-var shared *agents.Cluster
+// shared are the clusters that tests use, one after the other: most of them the one on
+// loopback, and those with groups in bridge mode the other.
+var shared struct{ loopback, bridged *agents.Cluster }
 
 func cluster(t *testing.T) *agents.Cluster {
 	t.Helper()
-	if shared == nil {
-		shared = newCluster(t, agents.Options{})
+	if shared.loopback == nil {
+		shared.loopback = newCluster(t, agents.Options{})
 	}
-	c := shared
+	return purgedAfter(t, shared.loopback)
+}
+
+// bridged is the cluster whose node groups in bridge mode reach.
+func bridged(t *testing.T) *agents.Cluster {
+	t.Helper()
+	if shared.bridged == nil {
+		shared.bridged = newBridgedCluster(t)
+	}
+	return purgedAfter(t, shared.bridged)
+}
+
+// purgedAfter has no jobs left on a cluster for the next test.
+func purgedAfter(t *testing.T, c *agents.Cluster) *agents.Cluster {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := c.PurgeJobs(context.Background()); err != nil {
 			t.Error("purge the test's jobs:", err)
@@ -120,12 +135,15 @@ func cluster(t *testing.T) *agents.Cluster {
 }
 
 func closeShared() error {
-	if shared == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	return shared.Close(ctx)
+	var errs []error
+	for _, c := range []*agents.Cluster{shared.loopback, shared.bridged} {
+		if c != nil {
+			errs = append(errs, c.Close(ctx))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // newCluster starts one; the caller closes it.

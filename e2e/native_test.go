@@ -19,8 +19,7 @@ import (
 // Nomad's own Connect in bridge mode has what every sidecar has: a hot restart that
 // nobody notices, another task when it is killed, and a stop that drains.
 func TestNative(t *testing.T) {
-	c := &count{Cluster: newBridgedCluster(t)}
-	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
+	c := &count{Cluster: bridged(t)}
 	c.run(t, "bridge", "1")
 	c.serves(t)
 	const proxy = "connect-proxy-count-api"
@@ -113,8 +112,7 @@ job "gateway" {
 // A gateway of Nomad's own Connect leads into the mesh, and is hot restarted and
 // drained as a sidecar is.
 func TestNative_gateway(t *testing.T) {
-	c := newBridgedCluster(t)
-	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
+	c := bridged(t)
 	s := openShop(t, c)
 	_, err := c.Nomad.Run(t.Context(), fmt.Sprintf(gatewayJob, c.Consul.GRPC))
 	must.NoError(t, err)

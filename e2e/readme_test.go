@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/agents"
 )
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
@@ -33,36 +35,61 @@ var shown = map[string][]string{
 	"make demo DEMO=calculator": {"20 clicks at http://127.0.0.1:", ", 0 failed", "requests/s", "nothing is left of it"},
 }
 
-// What the documents tell a reader to type works.
-func TestDocuments(t *testing.T) {
+// around are what tests do before and after a line of a document is typed.
+type around map[string]func(typed func() (out string))
+
+// follow types the lines of a document, one after the other, as somebody does who
+// reads it. Each must succeed, and all that is to be done around them must be done.
+func follow(t *testing.T, c *agents.Cluster, document string, do around) {
+	t.Helper()
 	root, err := filepath.Abs("..")
 	must.NoError(t, err)
+	missing := maps.Clone(do)
+	for _, line := range commandsOf(t, document) {
+		line = strings.TrimSpace(line)
+		typed := func() string {
+			cmd := c.Shell(t.Context(), line)
+			cmd.Dir = root
+			out, err := cmd.CombinedOutput()
+			must.NoError(t, err, must.Sprintf("$ %s\n%s", line, out))
+			for _, sentence := range shown[line] {
+				must.StrContains(t, string(out), sentence)
+			}
+			return string(out)
+		}
+		if around, ok := do[line]; ok {
+			around(typed)
+			delete(missing, line)
+		} else {
+			typed()
+		}
+	}
+	must.MapEmpty(t, missing, must.Sprintf("lines that are not in %s", document))
+}
+
+// What the documents tell a reader to type works. (TestCalculator follows its own.)
+func TestDocuments(t *testing.T) {
 	documents, err := filepath.Glob("../example-jobs/*/README.md")
 	must.NoError(t, err)
-	c := newBridgedCluster(t)
-	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
+	c := bridged(t)
 	for _, document := range append(documents, "../README.md") {
+		if document == calculatorReadme {
+			continue
+		}
 		t.Run(strings.TrimPrefix(document, "../"), func(t *testing.T) {
 			defer func() { // also when a command has failed
 				must.NoError(t, c.PurgeJobs(t.Context()))
 				nothingLeft(t, c)
 			}()
-			for _, line := range commandsOf(t, document) {
-				line = strings.TrimSpace(line)
-				if line == "make test" { // this is it; CI types the same
+			do := around{}
+			if document == "../README.md" {
+				do["make test"] = func(func() string) { // this is it; CI types the same
 					ci, err := os.ReadFile("../.ci/run")
 					must.NoError(t, err)
 					must.StrContains(t, string(ci), "\nmake test\n")
-					continue
-				}
-				cmd := c.Shell(t.Context(), line)
-				cmd.Dir = root
-				out, err := cmd.CombinedOutput()
-				must.NoError(t, err, must.Sprintf("$ %s\n%s", line, out))
-				for _, sentence := range shown[line] {
-					must.StrContains(t, string(out), sentence)
 				}
 			}
+			follow(t, c, document, do)
 		})
 	}
 }
