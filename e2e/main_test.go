@@ -7,14 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/e2e/agents"
 )
@@ -23,9 +20,6 @@ var (
 	tools  = flag.String("tools", "../.tools/bin", "directory with consul, nomad and envoy")
 	plugin = flag.String("plugin", "../bin/nomad-driver-connect", "the built driver")
 )
-
-// inNamespace marks the process that runs the tests.
-const inNamespace = "E2E_IN_NAMESPACE"
 
 // TestMain runs the tests in namespaces of their own: every port is free there,
 // bridges and packet filters go with the one, mounts with the other.
@@ -36,7 +30,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if os.Getenv(inNamespace) == "" {
-		os.Exit(runInNamespace())
+		os.Exit(runInNamespaces())
+	}
+	if err := chooseTests(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
 	}
 	if err := loopbackUp(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: bring up the loopback interface:", err)
@@ -59,47 +57,6 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
-}
-
-func runInNamespace() int {
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "e2e: Nomad's client needs root; run: sudo -E make test")
-		return 1
-	}
-	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "e2e: make namespaces:", err)
-		return 1
-	}
-	return cmd.ProcessState.ExitCode()
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-}
-
-// sharedMemory is where Envoys share theirs; it is the tests' own, and small
-// enough to be filled.
-const sharedMemory = "/dev/shm"
-
-func mountSharedMemory() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return err
-	}
-	return unix.Mount("tmpfs", sharedMemory, "tmpfs", 0, "size=1m,mode=1777")
 }
 
 // shared are the clusters that tests use, one after the other: most of them the one on

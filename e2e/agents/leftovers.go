@@ -69,6 +69,23 @@ func unmountBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
+// KeepCgroups makes the cgroups that all Nomads of a machine share (with cgroups v1),
+// so that no cluster takes them for its own and removes them below another one's
+// tasks when it is closed. Whoever keeps them removes them at last.
+func KeepCgroups() (remove func(context.Context) error, err error) {
+	before := cgroupRoots("")
+	remove = func(ctx context.Context) error { return removeCgroups(ctx, cgroupRoots(""), before) }
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		return remove, nil
+	}
+	for _, controller := range []string{"cpu", "cpuset", "freezer", "memory"} {
+		if err := os.MkdirAll(filepath.Join("/sys/fs/cgroup", controller, "nomad"), 0o755); err != nil {
+			return nil, errors.Join(err, remove(context.Background()))
+		}
+	}
+	return remove, nil
+}
+
 // cgroupRoots are where the Nomads of a cluster put their tasks' cgroups: below
 // their cgroup_parent with cgroups v2, below "nomad" in every hierarchy of v1.
 func cgroupRoots(parent string) []string {
@@ -98,6 +115,9 @@ func removeCgroups(ctx context.Context, roots, before []string) error {
 
 func removeCgroup(ctx context.Context, root string) error {
 	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) { // Nomad was quicker
+		return nil
+	}
 	if err != nil {
 		return err
 	}
