@@ -114,26 +114,44 @@ func (c *count) serves(t *testing.T) {
 	})
 }
 
-// TestCount runs the example in all of its ways: on the host network with tasks
-// written out and through the hook, and in bridge mode with Nomad's own Connect.
-// An update of the API under load is noticed by nobody.
+// countReadme tells how the example is run in all of its ways.
+const countReadme = "../example-jobs/count/README.md"
+
+// TestCount follows the README: on the host network with tasks written out and
+// through the hook, and in bridge mode with Nomad's own Connect. An update of the
+// API under load is noticed by nobody.
 func TestCount(t *testing.T) {
 	c := &count{Cluster: bridged(t)}
-	for _, way := range []string{"task", "hook", "bridge"} {
-		t.Run(way, func(t *testing.T) {
-			defer tellStory(t, c.Cluster, "count")
-			c.run(t, way, "1")
+	defer tellStory(t, c.Cluster, "count")
+	ends := func() {
+		must.NoError(t, c.PurgeJobs(t.Context()))
+		nothingLeft(t, c.Cluster)
+	}
+	updated := func(way string, update func()) {
+		underLoad(t, c.load, "count ("+way+"), rolling update", 0, func() {
+			update()
+			must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count"))
+		})
+	}
+	runs := func(way string) func(func() string) {
+		return func(typed func() string) {
+			typed()
 			c.serves(t)
 			must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count")) // Nomad may forget one that another overtakes
 			c.isPrivate(t, way == "bridge")
-			underLoad(t, c.load, "count ("+way+"), rolling update", 0, func() {
-				c.run(t, way, "2")
-				must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "count"))
-			})
-			must.NoError(t, c.PurgeJobs(t.Context()))
-			nothingLeft(t, c.Cluster)
-		})
+			if way != "bridge" { // whose update is a line of its own
+				updated(way, func() { c.run(t, way, "2") })
+				ends()
+			}
+		}
 	}
+	follow(t, c.Cluster, countReadme, around{
+		"nomad job run -var way=task example-jobs/count/count.nomad.hcl":                                         runs("task"),
+		"bin/nomad-driver-connect hook -var way=hook example-jobs/count/count.nomad.hcl | nomad job run -json -": runs("hook"),
+		"nomad job run -var way=bridge example-jobs/count/count.nomad.hcl":                                       runs("bridge"),
+		"nomad job run -var way=bridge -var release=2 example-jobs/count/count.nomad.hcl":                        func(typed func() string) { updated("bridge", func() { typed() }) },
+		"nomad job stop -purge count": func(typed func() string) { typed(); ends() },
+	})
 }
 
 func (c *count) load(ctx context.Context, _ int) error {

@@ -66,7 +66,7 @@ job "shop" {
   }
   group "shop" {
     count          = %d
-    shutdown_delay = "3s"
+    shutdown_delay = "3s"%s
     network {
       mode = "host"
       port "app" {
@@ -94,7 +94,7 @@ job "shop" {
     }
 %s
   }
-}`, count, self, asApp, version, proxyTask(`
+}`, count, restartSoon, self, asApp, version, proxyTask(`
         service = "shop"
         sidecar_service {
           port = "mesh"
@@ -111,7 +111,7 @@ job "shopper" {
   update {
     min_healthy_time = "1s"
   }
-  group "shopper" {
+  group "shopper" {%s
     network {
       mode = "host"
       port "mesh" {}
@@ -120,7 +120,7 @@ job "shopper" {
       }
     }%s%s
   }
-}`, idleApp, proxyTask(`
+}`, restartSoon, idleApp, proxyTask(`
         service = "shopper"
         sidecar_service {
           port       = "mesh"

@@ -145,11 +145,16 @@ var hotRestartFaults = []fault{
 	}},
 	{name: "Envoy upgraded and back by hot restart", do: func(t *testing.T, s *shop) {
 		defer s.installTool(t, "envoy")
-		for _, to := range []struct{ tool, version string }{{"envoy-1.40", "1.40."}, {"envoy", "1.36."}} {
-			since := time.Now()
+		for _, to := range []struct{ tool, serves string }{{"envoy-1.40", "has changed): Envoy 1.40."}, {"envoy", "(SIGHUP): Envoy 1.36."}} {
+			since, allocs := time.Now(), s.allocs(t)
 			s.installTool(t, to.tool)
-			for _, alloc := range s.allocs(t) {
-				s.awaitEvent(t, alloc, since, "has changed): Envoy "+to.version)
+			for _, alloc := range allocs {
+				if strings.Contains(to.serves, "SIGHUP") { // as an operator asks who does not wait until it is looked for
+					s.askHotRestart(t, alloc)
+				}
+			}
+			for _, alloc := range allocs {
+				s.awaitEvent(t, alloc, since, to.serves)
 				s.awaitEvent(t, alloc, since, "has left: it exited with status 0")
 			}
 		}

@@ -16,6 +16,15 @@ const idleApp = `
       }
     }`
 
+// restartSoon is what the README advises; Nomad's own delay is 15 s.
+const restartSoon = `
+    restart {
+      attempts = 5
+      interval = "10s"
+      delay    = "1s"
+      mode     = "delay"
+    }`
+
 // proxyTask is a sidecar's task with that config.
 func proxyTask(config string) string {
 	return fmt.Sprintf(`
