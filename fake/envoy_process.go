@@ -1,0 +1,141 @@
+package fake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// longestLife ends a fake that a test has forgotten.
+const longestLife = time.Minute
+
+// generation is one Envoy of those that follow each other in a working directory.
+// Files stand there for the messages that Envoys send each other:
+//
+//	begun-N     generation N wants the admin API
+//	closed-N    generation N has closed its admin API
+//	serving-N   generation N has the listeners
+//	released-N  generation N has closed its listeners
+type generation struct {
+	behaviour Behaviour
+	args      []string
+	epoch     int
+	listener  *publicListener // nil for none
+}
+
+func newGeneration(behaviour Behaviour, args []string) *generation {
+	epoch, _ := strconv.Atoi(flagOf(args, epochFlag))
+	return &generation{behaviour: behaviour, args: args, epoch: epoch}
+}
+
+const epochFlag = "--restart-epoch"
+
+// run gives the exit status.
+func (g *generation) run() (int, error) {
+	time.AfterFunc(longestLife, func() { os.Exit(9) })
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	if g.behaviour == Stubborn {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	if err := g.initMemory(); err != nil {
+		return 0, err
+	}
+	left, err := g.serve()
+	if err != nil {
+		return 0, err
+	}
+	if g.behaviour == LateMortal {
+		g.awaitPredecessor("closed")
+		return 3, nil
+	}
+	if g.behaviour != Alone { // it takes over
+		if err := errors.Join(g.flagMemory(0), g.tell("serving")); err != nil {
+			return 0, err
+		}
+	}
+	if g.behaviour == Usurper {
+		g.awaitPredecessor("released")
+		return 3, nil
+	}
+	select {
+	case <-terminated:
+	case <-left:
+	}
+	return 0, nil
+}
+
+// serve begins the admin API and the listener. What it gives is closed when a
+// successor has taken over and there is nothing left to stay for.
+func (g *generation) serve() (left <-chan struct{}, err error) {
+	if g.epoch > 0 {
+		if err := os.Remove(AdminSocket); err != nil {
+			return nil, err
+		}
+	}
+	admin, err := new(net.ListenConfig).Listen(context.Background(), "unix", AdminSocket)
+	if err != nil {
+		return nil, err
+	}
+	admin.(*net.UnixListener).SetUnlinkOnClose(false) // it is the successor's by then
+	if address := os.Getenv(ListenerVariable); address != "" && g.behaviour != Alone && g.behaviour != LateMortal {
+		if g.listener, err = listenPublic(g.behaviour, address); err != nil {
+			return nil, err
+		}
+	}
+	go func() { _ = http.Serve(admin, g.admin()) }()
+	if err := g.tell("begun"); err != nil {
+		return nil, err
+	}
+	leaving := make(chan struct{})
+	go g.leave(admin, leaving)
+	return leaving, nil
+}
+
+// leave does what the successor wants, and then has the time that connections are
+// given to end.
+func (g *generation) leave(admin net.Listener, left chan<- struct{}) {
+	awaitFile("begun", g.epoch+1)
+	// As with Envoy, connections to the admin API that are open stay so.
+	_ = errors.Join(admin.Close(), g.tell("closed"))
+	awaitFile("serving", g.epoch+1)
+	if g.listener != nil {
+		_ = g.listener.Close()
+	}
+	_ = g.tell("released")
+	seconds, _ := strconv.Atoi(flagOf(g.args, "--parent-shutdown-time-s"))
+	time.AfterFunc(time.Duration(seconds)*time.Second, func() { close(left) })
+}
+
+func (g *generation) tell(message string) error {
+	return os.WriteFile(messageFile(message, g.epoch), nil, 0o600)
+}
+
+// awaitPredecessor waits for what the generation before has to tell.
+func (g *generation) awaitPredecessor(message string) {
+	if g.epoch > 0 {
+		awaitFile(message, g.epoch-1)
+	}
+}
+
+func messageFile(message string, epoch int) string { return fmt.Sprintf("%s-%d", message, epoch) }
+
+func awaitFile(message string, epoch int) {
+	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+		if exists(messageFile(message, epoch)) {
+			return
+		}
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
