@@ -67,6 +67,8 @@ func (k *keyboard) sees() string {
 
 // streamed runs a command as `nomad alloc exec` does.
 func (h *harness) streamed(ctx context.Context, task *drivers.TaskConfig, tty bool, k *keyboard, command ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	raw, ok := h.DriverPlugin.(drivers.ExecTaskStreamingRawDriver)
 	must.True(h.t, ok)
 	return raw.ExecTaskStreamingRaw(ctx, task.ID, command, tty, k)
@@ -119,8 +121,8 @@ func TestRPC_execEnds(t *testing.T) {
 	h := w.plugin()
 	_, err := w.start(h, sidecarHCL(""))
 	must.NoError(t, err)
-	sleeping := func(name string) []string { // what it leaves behind would be found by its name
-		return []string{"/bin/sh", "-c", "echo begun; sleep 300; : " + filepath.Join(w.task.AllocDir, name)}
+	sleeping := func(name string) []string { // with a child; what is left would be found by the name
+		return []string{"/bin/sh", "-c", fmt.Sprintf(`echo begun; sh -c "sleep 300; : %s"; :`, filepath.Join(w.task.AllocDir, name))}
 	}
 	gone := func(name string) func() bool {
 		return func() bool { return !isRunning(t, filepath.Join(w.task.AllocDir, name)) }
