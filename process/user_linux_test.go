@@ -104,6 +104,11 @@ func TestAsUser_supplementaryGroups(t *testing.T) {
 		return err
 	}))
 	must.SliceEmpty(t, groups)
+	must.NoError(t, AsUser(User{}, func() (err error) {
+		groups, err = unix.Getgroups()
+		return err
+	}))
+	must.SliceContains(t, groups, group, must.Sprint("who does not switch keeps them"))
 	must.ErrorIs(t, readAs(nobody, file), fs.ErrPermission)
 	here, err := unix.Getgroups()
 	must.NoError(t, err)
