@@ -49,9 +49,9 @@ func newHarness(t *testing.T) *harness {
 		base.PluginTypeDriver: drivers.NewDriverPlugin(plugin, log),
 	})
 	h := &harness{t: t, kill: sync.OnceFunc(func() {
-		_ = client.Close()
-		server.Stop()
 		cancel()
+		server.Stop()
+		_ = client.Close() // after it: it would ask the server to stop, too
 	})}
 	t.Cleanup(h.kill)
 	dispensed, err := client.Dispense(base.PluginTypeDriver)
