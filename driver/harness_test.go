@@ -42,7 +42,7 @@ type harness struct {
 func newHarness(t *testing.T) *harness {
 	t.Helper()
 	log := hclog.NewNullLogger()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	plugin := New(ctx, log)
 	client, server := goplugin.TestPluginGRPCConn(t, true, map[string]goplugin.Plugin{
 		base.PluginTypeBase:   &base.PluginBase{Impl: plugin},

@@ -56,7 +56,7 @@ func TestRPC_life(t *testing.T) {
 	must.NoError(t, h.DestroyTask(w.task.ID, false))
 	w.clean()
 	must.FileNotExists(t, memory)
-	must.ErrorContains(t, h.RecoverTask(handle), "neither Envoy nor its run directory is there any more")
+	must.ErrorContains(t, h.RecoverTask(handle), "its run directory is there any more")
 }
 
 // sharedMemory is the file that the generations of the node's Envoy share.
