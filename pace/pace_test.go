@@ -1,0 +1,45 @@
+package pace
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestJitter(t *testing.T) {
+	t.Parallel()
+	for range 1000 {
+		d := Jitter(time.Second)
+		must.Between(t, time.Second/2, d, 3*time.Second/2)
+	}
+	must.Zero(t, Jitter(0))
+}
+
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	b := Backoff{Min: 10 * time.Millisecond, Max: time.Second}
+	for round := range 3 {
+		for want := b.Min; want < b.Max; want *= 2 {
+			must.Between(t, want/2, b.Next(), 3*want/2, must.Sprintf("round %d", round))
+		}
+		for range 20 {
+			must.Between(t, b.Max/2, b.Next(), b.Max)
+		}
+		b.Reset()
+	}
+}
+
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		must.NoError(t, Wait(t.Context(), time.Minute))
+		must.Eq(t, time.Minute, time.Since(began))
+		ended, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		must.ErrorIs(t, Wait(ended, time.Hour), context.DeadlineExceeded)
+		must.Eq(t, time.Minute+time.Second, time.Since(began))
+	})
+}
