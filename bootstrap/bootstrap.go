@@ -88,31 +88,6 @@ const tokenHeader = "x-consul-token"
 // give equal bytes.
 func Marshal(b *bootstrapv3.Bootstrap) ([]byte, error) { return marshal(b) }
 
-// Token finds the ACL token in a bootstrap that Marshal made; empty when there
-// is none.
-func Token(content []byte) string {
-	var b struct {
-		DynamicResources struct {
-			AdsConfig struct {
-				GrpcServices []struct {
-					InitialMetadata []struct{ Key, Value string } `json:"initial_metadata"`
-				} `json:"grpc_services"`
-			} `json:"ads_config"`
-		} `json:"dynamic_resources"`
-	}
-	if json.Unmarshal(content, &b) != nil {
-		return ""
-	}
-	for _, service := range b.DynamicResources.AdsConfig.GrpcServices {
-		for _, header := range service.InitialMetadata {
-			if header.Key == tokenHeader {
-				return header.Value
-			}
-		}
-	}
-	return ""
-}
-
 func marshal(m proto.Message) ([]byte, error) {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {

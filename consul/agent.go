@@ -59,11 +59,11 @@ var ErrForbidden = errors.New("the ACL token may not read what the agent says of
 func (c *Client) Self(ctx context.Context) (Self, error) {
 	var self Self
 	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		q.Token = cmp.Or(c.AgentToken(), q.Token)
+		q.Token = cmp.Or(c.Tokens().Agent, q.Token)
 		_, err := c.client.Raw().Query("/v1/agent/self", &self, q)
 		return err
 	})
-	if isStatus(err, http.StatusForbidden) && !strings.Contains(err.Error(), aclNotFound) {
+	if isStatus(err, http.StatusForbidden) && !tokenUnknown(err) {
 		return self, ErrForbidden
 	}
 	if err != nil {

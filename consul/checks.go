@@ -2,33 +2,74 @@ package consul
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 
 	"github.com/hashicorp/consul/api"
 )
 
+// ErrNoCheck is SetStatus' answer when there is no such check, which is so when
+// its service is gone.
+var ErrNoCheck = errors.New("Consul has no such check")
+
 // SetStatus changes the status of a TTL check, and says why.
 func (c *Client) SetStatus(ctx context.Context, checkID, status, note string) error {
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
+	err := c.tell(ctx, func(q *api.QueryOptions) error {
 		return c.client.Agent().UpdateTTLOpts(checkID, note, status, q)
 	})
+	if isStatus(err, http.StatusNotFound) {
+		return fmt.Errorf("set the check %s to %s: %w", checkID, status, ErrNoCheck)
+	}
 	if err != nil {
 		return c.unreachable(fmt.Sprintf("set the check %s to %s", checkID, status), err)
 	}
 	return nil
 }
 
-// ServiceChecks lists the checks of a service.
-func (c *Client) ServiceChecks(ctx context.Context, serviceID string) (map[string]*api.AgentCheck, error) {
-	var checks map[string]*api.AgentCheck
-	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		checks, err = c.client.Agent().ChecksWithFilterOpts(fmt.Sprintf("ServiceID == %q", serviceID), q)
-		return err
+// Health is a service as its agent has it, with its checks by their IDs.
+type Health struct {
+	Service *api.AgentService
+	Checks  map[string]*api.HealthCheck
+	Status  string // of all checks together
+}
+
+// Health asks the agent for a service and its checks; nil and no error when there
+// is no such service. (A list of checks would be searched for those of the
+// service, and there may be thousands.)
+func (c *Client) Health(ctx context.Context, serviceID string) (*Health, error) {
+	var info api.AgentServiceChecksInfo
+	err := c.ask(ctx, func(q *api.QueryOptions) error {
+		_, err := c.client.Raw().Query("/v1/agent/health/service/id/"+url.PathEscape(serviceID), &info, q)
+		return healthAnswer(err, &info)
 	})
-	if err != nil {
-		return nil, c.unreachable("list the checks of "+serviceID, err)
+	if isStatus(err, http.StatusNotFound) {
+		return nil, nil
 	}
-	return checks, nil
+	if err != nil {
+		return nil, c.unreachable("ask how "+serviceID+" is", err)
+	}
+	health := &Health{Service: info.Service, Status: info.AggregatedStatus, Checks: make(map[string]*api.HealthCheck, len(info.Checks))}
+	for _, check := range info.Checks {
+		health.Checks[check.CheckID] = check
+	}
+	return health, nil
+}
+
+// healthAnswer takes the status codes by which the agent says that a service is not
+// well (429, 503) for what they are. The same codes say that it has too much to do;
+// then there is no service in its answer.
+func healthAnswer(err error, info *api.AgentServiceChecksInfo) error {
+	var status api.StatusError
+	if !errors.As(err, &status) || (status.Code != http.StatusTooManyRequests && status.Code != http.StatusServiceUnavailable) {
+		return err
+	}
+	if json.Unmarshal([]byte(status.Body), info) != nil || info.Service == nil {
+		return err
+	}
+	return nil
 }
 
 // AddCheck registers another check of a service. Consul keeps the status of one that
@@ -36,7 +77,7 @@ func (c *Client) ServiceChecks(ctx context.Context, serviceID string) (map[strin
 func (c *Client) AddCheck(ctx context.Context, serviceID string, check *api.AgentServiceCheck) error {
 	anew := *check
 	anew.CheckID = "" // Consul refuses a second ID
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
+	err := c.tell(ctx, func(q *api.QueryOptions) error {
 		return c.client.Agent().CheckRegisterOpts(&api.AgentCheckRegistration{
 			ID:                check.CheckID,
 			Name:              check.Name,
@@ -53,9 +94,18 @@ func (c *Client) AddCheck(ctx context.Context, serviceID string, check *api.Agen
 
 // RemoveCheck removes one.
 func (c *Client) RemoveCheck(ctx context.Context, checkID string) error {
-	err := c.ask(ctx, func(q *api.QueryOptions) error { return c.client.Agent().CheckDeregisterOpts(checkID, q) })
+	err := c.tell(ctx, func(q *api.QueryOptions) error { return c.client.Agent().CheckDeregisterOpts(checkID, q) })
 	if err != nil {
 		return c.unreachable("remove the check "+checkID, err)
 	}
 	return nil
+}
+
+// ReplaceCheck registers a check anew with the status that it names: Consul keeps
+// that of one that it knows.
+func (c *Client) ReplaceCheck(ctx context.Context, serviceID string, check *api.AgentServiceCheck) error {
+	if err := c.RemoveCheck(ctx, check.CheckID); err != nil {
+		return err
+	}
+	return c.AddCheck(ctx, serviceID, check)
 }

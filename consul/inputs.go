@@ -26,8 +26,8 @@ func (c *Client) Inputs(ctx context.Context, proxyID string, in bootstrap.Inputs
 	})
 	group.Go(func() (err error) {
 		in.AccessLogs, err = c.accessLogs(ctx)
-		if isStatus(err, http.StatusNotFound) || isStatus(err, http.StatusForbidden) {
-			return nil // the entry is absent, or not ours to read
+		if isStatus(err, http.StatusForbidden) {
+			return nil // the entry is not ours to read
 		}
 		if err != nil {
 			err = c.unreachable("read proxy-defaults", err)
@@ -52,19 +52,20 @@ func (c *Client) AccessLogs(ctx context.Context) (*api.AccessLogsConfig, error) 
 	return logs, nil
 }
 
+// accessLogs lists the entries, of which there is at most one: the agent logs an
+// error for each request of an entry that is absent, which most meshes lack.
 func (c *Client) accessLogs(ctx context.Context) (*api.AccessLogsConfig, error) {
-	var entry api.ConfigEntry
+	var entries []api.ConfigEntry
 	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		entry, _, err = c.client.ConfigEntries().Get(api.ProxyDefaults, api.ProxyConfigGlobal, q)
+		entries, _, err = c.client.ConfigEntries().List(api.ProxyDefaults, q)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	for _, entry := range entries {
+		if defaults, ok := entry.(*api.ProxyConfigEntry); ok && defaults.Name == api.ProxyConfigGlobal {
+			return defaults.AccessLogs, nil
+		}
 	}
-	if defaults, ok := entry.(*api.ProxyConfigEntry); ok {
-		return defaults.AccessLogs, nil
-	}
-	return nil, nil
+	return nil, err
 }
 
 // TokenUnknown tells whether Consul has ACLs and does not know the token. It

@@ -19,11 +19,25 @@ type RejectedError struct{ Reason string }
 
 func (e *RejectedError) Error() string { return "Consul does not accept it: " + e.Reason }
 
-// GroupServices lists the services registered under IDs that begin with
-// prefix, without the proxies among them.
+// GroupServices lists the services registered under IDs that begin with prefix, the
+// proxies among them.
 func (c *Client) GroupServices(ctx context.Context, prefix string) ([]*api.AgentService, error) {
-	return c.list(ctx, "list the services of the group",
-		fmt.Sprintf("ID matches %q and Kind != %q", "^"+regexp.QuoteMeta(prefix), api.ServiceKindConnectProxy))
+	return c.list(ctx, "list the services of the group", fmt.Sprintf("ID matches %q", "^"+regexp.QuoteMeta(prefix)))
+}
+
+// Has tells which of some services the agent has. (It logs an error for every
+// question about one that it has not; a list it just gives.)
+func (c *Client) Has(ctx context.Context, ids ...string) (map[string]bool, error) {
+	var filters []string
+	for _, id := range ids {
+		filters = append(filters, fmt.Sprintf("ID == %q", id))
+	}
+	found, err := c.list(ctx, "look for "+strings.Join(ids, ", "), strings.Join(filters, " or "))
+	has := map[string]bool{}
+	for _, svc := range found {
+		has[svc.ID] = true
+	}
+	return has, err
 }
 
 // SidecarsFor lists the proxies of a service instance. Like the consul
@@ -101,12 +115,13 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 	return svc, nil
 }
 
-// Register tells the agent of a service.
-func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, opts api.ServiceRegisterOpts) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	opts.Token = c.Token()
-	err := c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(ctx))
+// Register tells the agent of a service. With replace, checks that it does not
+// name go.
+func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, replace bool) error {
+	err := c.tell(ctx, func(q *api.QueryOptions) error {
+		opts := api.ServiceRegisterOpts{ReplaceExistingChecks: replace, Token: q.Token}
+		return c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(q.Context())) //nolint:contextcheck // it is the request's
+	})
 	var status api.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusBadRequest {
 		return &RejectedError{Reason: strings.TrimSpace(status.Body)}
@@ -120,10 +135,10 @@ func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration
 // Deregister is content when there is nothing to remove, and tells whether
 // there was.
 func (c *Client) Deregister(ctx context.Context, id string) (found bool, err error) {
-	err = c.ask(ctx, func(q *api.QueryOptions) error {
+	err = c.tell(ctx, func(q *api.QueryOptions) error {
 		err := c.client.Agent().ServiceDeregisterOpts(id, q)
-		if isStatus(err, http.StatusForbidden) && c.AgentToken() != "" { // the task's token may be gone by now
-			q.Token = c.AgentToken()
+		if isStatus(err, http.StatusForbidden) && c.Tokens().Agent != "" { // the task's token may be gone by now
+			q.Token = c.Tokens().Agent
 			err = c.client.Agent().ServiceDeregisterOpts(id, q)
 		}
 		return err

@@ -2,55 +2,80 @@ package consul
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 )
 
 const (
-	watchWait      = 5 * time.Minute  // of one blocking query
-	watchRetry     = time.Second      // after a failure; doubled up to
-	watchHiddenMax = 15 * time.Second // while Consul does not show the node
-
 	// bringBack is how long Nomad may take to register again what Consul has
 	// lost: it looks every 30 seconds.
 	bringBack = 35 * time.Second
+
+	// perFollower spreads what concerns many: Consul is asked by each of them.
+	perFollower = 2 * time.Millisecond
 )
 
-// Watch follows the services of a node in Consul's catalog, once for all
-// sidecars on it: the agent's own list cannot be waited on. The zero value is
-// ready.
+// Watch follows the services of a node in Consul's catalog, their checks and the
+// central configuration, once for all sidecars on it: the agent's own list cannot
+// be waited on. It tells that something has changed; what, the agent knows
+// first. The zero value is ready.
 type Watch struct {
 	mu        sync.Mutex
-	followers map[string]chan bool // by service ID
-	seen      map[string]bool      // service IDs; nil before the first answer
-	forgotten time.Time            // when Consul was seen to have lost its data
+	followers map[string]map[*follower]bool // by service ID
+	services  digests                       // nil before the first answer
+	checks    digests
+	count     int       // of followers
+	central   uint64    // 0 before the first answer
+	forgotten time.Time // when Consul was seen to have lost its data
+	away      bool      // it has answered before, and does not now
 }
 
-// Follow gives what becomes of a service: false when it has gone from the
-// catalog, true when it is back, or when Consul is and has it. Only the latest is
-// kept for a slow reader. A service that was never seen has not gone. Unfollow
-// ends it.
-func (w *Watch) Follow(id string) <-chan bool {
+// digests stand for what was last seen, by service ID.
+type digests map[string]uint64
+
+// follower is told of its services, id's checks included.
+type follower struct {
+	id   string
+	news chan struct{}
+}
+
+// Follow tells when a service changes, its checks or its part of the central
+// configuration, or when one of the others does; and when Consul is back and has
+// it. News that nobody has read yet are one. stop ends it.
+func (w *Watch) Follow(id string, others ...string) (news <-chan struct{}, stop func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.followers == nil {
-		w.followers = map[string]chan bool{}
+		w.followers = map[string]map[*follower]bool{}
 	}
-	changes := make(chan bool, 1)
-	w.followers[id] = changes
-	return changes
+	w.count++
+	f, ids := &follower{id: id, news: make(chan struct{}, 1)}, append(others, id)
+	for _, id := range ids {
+		if w.followers[id] == nil {
+			w.followers[id] = map[*follower]bool{}
+		}
+		w.followers[id][f] = true
+	}
+	return f.news, sync.OnceFunc(func() { w.unfollow(f, ids) })
 }
 
-// Unfollow ends what Follow began.
-func (w *Watch) Unfollow(id string) {
+func (w *Watch) unfollow(f *follower, ids []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.followers, id)
+	w.count--
+	for _, id := range ids {
+		if delete(w.followers[id], f); len(w.followers[id]) == 0 {
+			delete(w.followers, id)
+		}
+	}
+}
+
+// Followers is how many follow.
+func (w *Watch) Followers() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
 }
 
 // Forgot tells whether Consul has just lost its data: what is gone from it was
@@ -61,106 +86,117 @@ func (w *Watch) Forgot() bool {
 	return time.Since(w.forgotten) < bringBack
 }
 
-// Run follows a node until the context ends. A Consul that is away, or a token
-// that may not see the node, is no news of any service; what is wrong is told
-// once.
-func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(error)) {
-	known, index, retry, told := nodeCatalog{}, uint64(0), watchRetry, ""
-	for ctx.Err() == nil {
-		next, err := c.nodeCatalog(ctx, node, index)
-		if err == nil {
-			back := index == 0 && known.index > 0
-			w.update(next.services, back, back && next.isAnew(known)) // data is lost while it is away
-			known, index, retry, told = next, next.after(index), watchRetry, ""
-			continue
-		}
-		if ctx.Err() == nil && err.Error() != told {
-			told = err.Error()
-			complain(err)
-		}
-		index = 0
-		timer := time.NewTimer(retry/2 + rand.N(retry/2)) // not all nodes at once
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-		retry = min(2*retry, retryLimit(err))
-	}
+// InTouch tells whether the catalog answers, as far as is known: an agent that has
+// just started, and has no leader yet, does not know what is so.
+func (w *Watch) InTouch() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.away
 }
 
-// update tells the followers whose service has come or gone, and all others
-// whose service is there when Consul is back.
-func (w *Watch) update(ids map[string]bool, back, forgot bool) {
+// Has tells whether the catalog had a service when it last answered.
+func (w *Watch) Has(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.services[id] != 0
+}
+
+// lostTouch notes that the catalog does not answer. A catalog that never answered may
+// be hidden from us by ACLs.
+func (w *Watch) lostTouch() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = w.services != nil
+}
+
+// Run follows a node until ctx ends. Each of three queries has a connection of its own. A Consul that is away, or a token that may
+// not see the node, is no news of any service; what is wrong is told once.
+func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(error)) {
+	catalog := catalogQuery{watch: w, node: node}
+	var all sync.WaitGroup
+	for _, q := range []query{
+		{"follow the services of node " + node, catalog.ask},
+		{"follow the checks of node " + node, func(ctx context.Context, c *Client, index uint64) (uint64, error) {
+			return w.askChecks(ctx, c, node, index)
+		}},
+		{"follow proxy-defaults", w.askCentral},
+	} {
+		own, err := c.separate()
+		if err != nil {
+			complain(err)
+			continue
+		}
+		all.Go(func() {
+			defer own.Close()
+			q.run(ctx, own, complain)
+		})
+	}
+	all.Wait()
+}
+
+// sawServices tells those whose service is another than it was. When Consul is
+// back it tells all whose service is there; forgot says that it has lost its data.
+func (w *Watch) sawServices(now digests, back, forgot bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if forgot {
 		w.forgotten = time.Now()
 	}
-	for id, changes := range w.followers {
-		if w.seen[id] == ids[id] && (!back || !ids[id]) {
+	told := map[*follower]bool{}
+	for id, followers := range w.followers {
+		if was, is := w.services[id], now[id]; was != is || (back && is != 0) {
+			for f := range followers {
+				told[f] = true
+			}
+		}
+	}
+	w.services, w.away = now, false
+	tell(told)
+}
+
+func (w *Watch) sawChecks(now digests) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	told := map[*follower]bool{}
+	for id, followers := range w.followers {
+		for f := range followers {
+			if f.id == id && w.checks != nil && w.checks[id] != now[id] {
+				told[f] = true
+			}
+		}
+	}
+	w.checks = now
+	tell(told)
+}
+
+// sawCentral tells everybody when the central configuration has changed.
+func (w *Watch) sawCentral(now uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	told := map[*follower]bool{}
+	if w.central != 0 && w.central != now {
+		for _, followers := range w.followers {
+			for f := range followers {
+				told[f] = true
+			}
+		}
+	}
+	w.central = now
+	tell(told)
+}
+
+func tell(told map[*follower]bool) {
+	for f := range told {
+		send := func() {
+			select {
+			case f.news <- struct{}{}:
+			default: // nobody has read the one before
+			}
+		}
+		if len(told) < 16 {
+			send()
 			continue
 		}
-		select {
-		case <-changes: // nobody has read the one before
-		default:
-		}
-		changes <- ids[id]
+		time.AfterFunc(rand.N(time.Duration(len(told))*perFollower), send)
 	}
-	w.seen = ids
-}
-
-// nodeCatalog is what Consul's catalog has of a node.
-type nodeCatalog struct {
-	index    uint64
-	node     string // its ID, which is kept with the agent's data
-	created  uint64 // the index at which it was registered
-	services map[string]bool
-}
-
-// isAnew tells whether the node was registered anew since the catalog was known
-// as it was before, or all of the catalog begun anew. Two catalogs may have
-// registered it at the same index, and an agent may keep its ID.
-func (n nodeCatalog) isAnew(before nodeCatalog) bool {
-	return n.index < before.index || n.node != before.node || n.created != before.created
-}
-
-// after is the index to wait for more at. One that goes backwards begins anew.
-func (n nodeCatalog) after(index uint64) uint64 {
-	if n.index < index {
-		return 0
-	}
-	return n.index
-}
-
-// errHidden is Consul's silence about a node.
-var errHidden = errors.New("Consul does not show it; the plugin's token needs node:read and service:read")
-
-// retryLimit is how long a failure may keep the watch waiting: what a Consul has
-// lost is missed until it is asked again.
-func retryLimit(err error) time.Duration {
-	if errors.Is(err, errHidden) {
-		return watchHiddenMax
-	}
-	return watchRetry
-}
-
-// nodeCatalog asks for a node's services in the catalog, and waits until they
-// differ from those at index.
-func (c *Client) nodeCatalog(ctx context.Context, node string, index uint64) (nodeCatalog, error) {
-	ctx, cancel := context.WithTimeout(ctx, watchWait+watchWait/8) // Consul adds up to a sixteenth
-	defer cancel()
-	opts := (&api.QueryOptions{Token: c.AgentToken(), WaitIndex: index, WaitTime: watchWait}).WithContext(ctx)
-	list, meta, err := c.client.Catalog().NodeServiceList(node, opts)
-	if err != nil {
-		return nodeCatalog{}, c.unreachable("follow the services of node "+node, err)
-	}
-	if list == nil || list.Node == nil {
-		return nodeCatalog{}, fmt.Errorf("follow the services of node %s: %w", node, errHidden)
-	}
-	found := nodeCatalog{index: meta.LastIndex, node: list.Node.ID, created: list.Node.CreateIndex, services: make(map[string]bool, len(list.Services))}
-	for _, svc := range list.Services {
-		found.services[svc.ID] = true
-	}
-	return found, nil
 }

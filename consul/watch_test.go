@@ -2,130 +2,253 @@ package consul
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
+	"github.com/shoenig/test/wait"
 )
 
-// A follower hears of its service alone, and of nothing while Consul is away
-// or does not show the node.
-func TestWatch(t *testing.T) {
-	answers := make(chan []string) // the services of each answer in turn; nil for a refusal
-	var asked []string
-	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.URL.Query().Get("index"))
-		select {
-		case ids := <-answers:
-			if ids == nil {
-				http.Error(w, "no leader", http.StatusInternalServerError)
-				return
-			}
-			list := api.CatalogNodeServiceList{Node: &api.Node{Node: "node"}}
-			for _, id := range ids {
-				list.Services = append(list.Services, &api.AgentService{ID: id})
-			}
-			w.Header().Set("X-Consul-Index", strconv.Itoa(40+len(asked)))
-			_ = json.NewEncoder(w).Encode(list)
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(agent.Close)
-	c, err := New(Config{Address: agent.URL})
+// catalog is what a watch asks of Consul. Each answer about services is given when
+// a test gives it; checks and proxy-defaults wait for ever after the first.
+type catalog struct {
+	*httptest.Server
+
+	answers chan *nodeAnswer // nil for a refusal
+
+	mu       sync.Mutex
+	asked    []string // the index of each question about services
+	tokens   []string
+	checks   []api.HealthCheck
+	defaults string
+	changed  chan struct{}
+}
+
+type nodeAnswer struct {
+	index    int
+	node     string
+	created  uint64
+	services []string // "id" or "id=version"
+}
+
+func startCatalog(t *testing.T) (*catalog, *Client) {
+	c := &catalog{answers: make(chan *nodeAnswer), changed: make(chan struct{}), defaults: "[]"}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/catalog/node-services/node", c.nodeServices)
+	mux.HandleFunc("GET /v1/health/node/node", func(w http.ResponseWriter, r *http.Request) {
+		c.blocking(w, r, func() any { return c.checks })
+	})
+	mux.HandleFunc("GET /v1/config/proxy-defaults", func(w http.ResponseWriter, r *http.Request) {
+		c.blocking(w, r, func() any { return json.RawMessage(c.defaults) })
+	})
+	c.Server = httptest.NewServer(mux)
+	t.Cleanup(c.Close)
+	client, err := New(Config{Address: c.URL, AgentToken: "old"})
 	must.NoError(t, err)
-	var w Watch
-	web, db := w.Follow("web"), w.Follow("db")
+	return c, client
+}
+
+func (c *catalog) nodeServices(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.asked = append(c.asked, r.URL.Query().Get("index"))
+	c.tokens = append(c.tokens, r.Header.Get("X-Consul-Token"))
+	c.mu.Unlock()
+	select {
+	case a := <-c.answers:
+		if a == nil {
+			http.Error(w, "no leader", http.StatusInternalServerError)
+			return
+		}
+		list := api.CatalogNodeServiceList{Node: &api.Node{ID: a.node, CreateIndex: a.created}}
+		for _, service := range a.services {
+			id, version, _ := strings.Cut(service, "=")
+			list.Services = append(list.Services, &api.AgentService{ID: id, Meta: map[string]string{"version": version}})
+		}
+		w.Header().Set("X-Consul-Index", strconv.Itoa(a.index))
+		_ = json.NewEncoder(w).Encode(list)
+	case <-r.Context().Done():
+	}
+}
+
+// blocking answers at once the first time, and then when something was changed.
+func (c *catalog) blocking(w http.ResponseWriter, r *http.Request, content func() any) {
+	c.mu.Lock()
+	changed := c.changed
+	c.mu.Unlock()
+	if r.URL.Query().Get("index") != "" {
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	w.Header().Set("X-Consul-Index", "7")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = json.NewEncoder(w).Encode(content())
+}
+
+func (c *catalog) change(how func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	how()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// questions about services so far.
+func (c *catalog) questions() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+func run(t *testing.T, w *Watch, c *Client) <-chan error {
 	complaints := make(chan error, 10)
 	go w.Run(t.Context(), c, "node", func(err error) { complaints <- err })
+	return complaints
+}
 
-	answers <- []string{"web"}
-	must.True(t, <-web)
-	answers <- nil
+func heard(t *testing.T, news <-chan struct{}, why string) {
+	t.Helper()
+	select {
+	case <-news:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no news: ", why)
+	}
+}
+
+func silent(t *testing.T, news <-chan struct{}, why string) {
+	t.Helper()
+	select {
+	case <-news:
+		t.Fatal("news: ", why)
+	default:
+	}
+}
+
+// A follower hears of its services alone, and of nothing while Consul is away
+// or does not show the node.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	agent, client := startCatalog(t)
+	var w Watch
+	web, _ := w.Follow("web-proxy", "web")
+	db, stop := w.Follow("db-proxy", "db")
+	complaints := run(t, &w, client)
+
+	agent.answers <- &nodeAnswer{index: 41, services: []string{"web-proxy", "web"}}
+	heard(t, web, "it is there")
+	agent.answers <- nil
 	must.ErrorContains(t, <-complaints, "follow the services of node node: Consul at "+agent.URL+" answers 500: no leader")
-	answers <- []string{"web", "db"}
-	must.True(t, <-db)
-	must.True(t, <-web, must.Sprint("the refusal was no news, but Consul is back"))
-	answers <- []string{"db"}
-	must.False(t, <-web)
-	answers <- []string{"db", "web"}
-	answers <- []string{"db"}
-	answers <- []string{"db"} // who asks again has told of the one before
-	must.False(t, <-web, must.Sprint("the latest of what nobody has read"))
-	answers <- []string{}
-	must.False(t, <-db)
-	must.Eq(t, []string{"", "41", "", "43"}, asked[:4], must.Sprint("after a failure all is asked anew"))
+	silent(t, web, "a refusal is none")
+	agent.answers <- &nodeAnswer{index: 42, services: []string{"web-proxy", "web", "db-proxy", "db"}}
+	heard(t, db, "it is there")
+	heard(t, web, "Consul is back")
+	agent.answers <- &nodeAnswer{index: 43, services: []string{"web-proxy", "web=2", "db-proxy", "db"}}
+	heard(t, web, "its parent has another version")
+	silent(t, db, "it is as it was")
+	agent.answers <- &nodeAnswer{index: 44, services: []string{"web", "db-proxy", "db"}}
+	heard(t, web, "it is gone")
+	must.Eq(t, []string{"", "41", "", "42", "43"}, agent.questions()[:5], must.Sprint("after a failure all is asked anew"))
+
+	must.Eq(t, 2, w.Followers())
+	stop()
+	must.Eq(t, 1, w.Followers())
+}
+
+// Checks and the central configuration are news, too.
+func TestWatch_checks(t *testing.T) {
+	t.Parallel()
+	agent, client := startCatalog(t)
+	var w Watch
+	web, _ := w.Follow("web-proxy", "web")
+	db, _ := w.Follow("db-proxy", "db")
+	run(t, &w, client)
+	seen := func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.checks != nil && w.central != 0
+	}
+	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(seen), wait.Timeout(10*time.Second)))
+	silent(t, web, "nothing has changed")
+
+	// Both queries wake; the first asks again a second later at the earliest.
+	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(func() bool {
+		agent.change(func() {
+			agent.checks = []api.HealthCheck{{ServiceID: "web-proxy", CheckID: "ready", Status: "passing"}, {ServiceID: "db", CheckID: "tcp", Status: "passing"}}
+		})
+		select {
+		case <-web:
+			return true
+		default:
+			return false
+		}
+	}), wait.Timeout(10*time.Second), wait.Gap(50*time.Millisecond)))
+	silent(t, db, "only its parent's checks are others")
+
+	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(func() bool {
+		agent.change(func() { agent.defaults = `[{"Kind":"proxy-defaults","Name":"global"}]` })
+		select {
+		case <-db:
+			return true
+		default:
+			return false
+		}
+	}), wait.Timeout(10*time.Second), wait.Gap(50*time.Millisecond)))
+	heard(t, web, "proxy-defaults are everybody's")
 }
 
 func TestWatch_nodeIsHidden(t *testing.T) {
+	t.Parallel()
 	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"Node":null,"Services":[]}`))
 	}))
 	t.Cleanup(agent.Close)
 	c, err := New(Config{Address: agent.URL})
 	must.NoError(t, err)
-	_, err = c.nodeCatalog(t.Context(), "node", 0)
+	var w Watch
+	q := catalogQuery{watch: &w, node: "node"}
+	_, err = q.ask(t.Context(), c, 0)
 	must.ErrorContains(t, err, "the plugin's token needs node:read and service:read")
-}
-
-// nodeAnswer is what a fake catalog says of a node.
-type nodeAnswer struct {
-	index   int
-	node    string
-	created uint64
-}
-
-// startCatalog gives each request the next answer; nil for a refusal.
-func startCatalog(t *testing.T) (*Client, chan<- *nodeAnswer) {
-	answers := make(chan *nodeAnswer)
-	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case a := <-answers:
-			if a == nil {
-				http.Error(w, "no leader", http.StatusInternalServerError)
-				return
-			}
-			w.Header().Set("X-Consul-Index", strconv.Itoa(a.index))
-			_ = json.NewEncoder(w).Encode(api.CatalogNodeServiceList{Node: &api.Node{ID: a.node, CreateIndex: a.created}})
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(agent.Close)
-	c, err := New(Config{Address: agent.URL})
-	must.NoError(t, err)
-	return c, answers
 }
 
 // Data is lost while Consul is away; a lower index is no loss as long as it
 // answers.
 func TestWatch_forgot(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		away bool
 		then nodeAnswer
 		want bool
 	}{
-		{"nothing new", false, nodeAnswer{41, "id", 5}, false},
-		{"lower index", false, nodeAnswer{20, "id", 5}, false},
-		{"restarted", true, nodeAnswer{41, "id", 5}, false},
-		{"lower index after a restart", true, nodeAnswer{20, "id", 5}, true},
-		{"another ID", true, nodeAnswer{41, "id'", 5}, true},
-		{"registered anew", true, nodeAnswer{41, "id", 38}, true},
+		{"nothing new", false, nodeAnswer{index: 41, node: "id", created: 5}, false},
+		{"lower index", false, nodeAnswer{index: 20, node: "id", created: 5}, false},
+		{"restarted", true, nodeAnswer{index: 41, node: "id", created: 5}, false},
+		{"lower index after a restart", true, nodeAnswer{index: 20, node: "id", created: 5}, true},
+		{"another ID", true, nodeAnswer{index: 41, node: "id'", created: 5}, true},
+		{"registered anew", true, nodeAnswer{index: 41, node: "id", created: 38}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, answers := startCatalog(t)
+			t.Parallel()
+			agent, client := startCatalog(t)
 			var w Watch
-			complaints := make(chan error, 10)
-			go w.Run(t.Context(), c, "node", func(err error) { complaints <- err })
-			answers <- &nodeAnswer{40, "id", 5}
+			complaints := run(t, &w, client)
+			agent.answers <- &nodeAnswer{index: 40, node: "id", created: 5}
 			if tc.away {
-				answers <- nil
+				agent.answers <- nil
 				<-complaints
 			}
-			answers <- &tc.then
-			answers <- &tc.then // who asks again has told of the one before
+			agent.answers <- &tc.then
+			agent.answers <- &tc.then // who asks again has told of the one before
 			must.Eq(t, tc.want, w.Forgot())
 		})
 	}
@@ -133,37 +256,65 @@ func TestWatch_forgot(t *testing.T) {
 
 // What is wrong is told once, and again when something else is.
 func TestWatch_complainsOnce(t *testing.T) {
-	c, answers := startCatalog(t)
+	t.Parallel()
+	agent, client := startCatalog(t)
 	var w Watch
-	complaints := make(chan error, 10)
-	go w.Run(t.Context(), c, "node", func(err error) { complaints <- err })
-	answers <- nil
-	answers <- nil
-	answers <- &nodeAnswer{40, "id", 5}
-	answers <- nil
-	answers <- &nodeAnswer{40, "id", 5}
-	answers <- &nodeAnswer{40, "id", 5}
+	complaints := run(t, &w, client)
+	answer := &nodeAnswer{index: 40}
+	for _, a := range []*nodeAnswer{nil, nil, answer, nil, answer, answer} {
+		agent.answers <- a
+	}
 	must.Eq(t, 2, len(complaints))
 }
 
-// The watch asks with the operator's token of now.
+// The watch asks with the operator's token of now, and never without a pause: also
+// where somebody between us and Consul drops the index.
 func TestWatch_rotatedToken(t *testing.T) {
-	tokens := make(chan string, 100)
-	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tokens <- r.Header.Get("X-Consul-Token")
-		w.Header().Set("X-Consul-Index", "7")
-		_, _ = w.Write([]byte(`{"Node":{"Node":"node"},"Services":[]}`))
-	}))
-	defer agent.Close()
-	client, err := New(Config{Address: agent.URL, AgentToken: "old"})
-	must.NoError(t, err)
-	var watch Watch
-	go watch.Run(t.Context(), client, "node", func(error) {})
-	must.Eq(t, "old", <-tokens)
-	client.SetAgentToken("new")
-	for token := range tokens {
-		if token == "new" {
-			break
-		}
+	t.Parallel()
+	agent, client := startCatalog(t)
+	var w Watch
+	run(t, &w, client)
+	began := time.Now()
+	for range 3 {
+		agent.answers <- &nodeAnswer{index: 0}
+		client.SetTokens(Tokens{Agent: "new"})
 	}
+	must.GreaterEq(t, 2*queryPause, time.Since(began))
+	agent.mu.Lock()
+	defer agent.mu.Unlock()
+	must.Eq(t, []string{"old", "new", "new"}, agent.tokens[:3])
+}
+
+// What concerns a thousand does not have all of them ask at the same moment, and
+// everybody hears of it.
+func TestWatch_many(t *testing.T) {
+	t.Parallel()
+	var w Watch
+	var all []<-chan struct{}
+	for i := range 1000 {
+		news, _ := w.Follow(fmt.Sprint(i))
+		all = append(all, news)
+	}
+	w.sawCentral(1)
+	w.sawCentral(2)
+	for _, news := range all {
+		heard(t, news, "proxy-defaults have changed")
+	}
+}
+
+// An agent that was started anew between two questions, and has lost its data, would
+// be silent until its index is as high as it was.
+func TestWatch_restartedInThePause(t *testing.T) {
+	t.Parallel()
+	agent, client := startCatalog(t)
+	var w Watch
+	web, _ := w.Follow("web-proxy")
+	run(t, &w, client)
+	agent.answers <- &nodeAnswer{index: 40, node: "id", created: 5, services: []string{"web-proxy"}}
+	heard(t, web, "it is there")
+	agent.CloseClientConnections() // in the pause after the answer
+	agent.answers <- &nodeAnswer{index: 7, node: "id'", created: 3}
+	heard(t, web, "it is gone")
+	must.True(t, w.Forgot())
+	must.Eq(t, "", agent.questions()[len(agent.questions())-1])
 }

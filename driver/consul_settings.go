@@ -57,3 +57,9 @@ func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) 
 		},
 	}
 }
+
+// consulNames are the namespace and the partition that a sidecar is registered in.
+func consulNames(n node, config TaskConfig) (namespace, partition string) {
+	settings := consulSettings(n.environ, n.config.Consul, config.Consul)
+	return settings.Namespace, settings.Partition
+}

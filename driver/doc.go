@@ -1,14 +1,18 @@
 // Package driver is the Nomad side of the project: the task driver plugin
-// "connect", its configuration, and the translation of a task into a sidecar.
-// Nomad's types end here.
+// "connect", its configuration, and the translation of a task into a proxy. Nomad's
+// types end here, and so do kinds of task.
 //
 //	plugin config ┐
-//	task config ──┴─ decode ─ validate ─▶ sidecar.Spec ─▶ sidecar.Start
-//	                                                          │
-//	TaskHandle ─ decode ─ validate ─▶ sidecar.Spec ─▶ sidecar.Attach
+//	task config ──┴─ decode ─ kindOf ─▶ proxySpec ─ wire ─▶ Member, Program ─▶ sidecar.Start
+//	                                        ▲
+//	TaskHandle ─ decode ────────────────────┘ ─────────────────────────────▶ sidecar.Attach
+//
+// A kind of task is a row in kinds.go, which says by data what plays the two roles of
+// a proxy (state.go); wire.go makes objects of the data.
 //
 // One method of Nomad's driver interface, one file. Reading order: plugin.go,
-// plugin_config.go and task_config.go (what users write), task_spec.go (what
-// is made of it), given.go (bootstraps of others), start.go, recover.go, stop.go,
-// then sweep.go, which removes what nobody looks after.
+// plugin_config.go and task_config.go (what users write), kinds.go and task_spec.go
+// (what is made of it), external.go (bootstraps of others), wire.go, start.go,
+// recover.go, stop.go, changed.go (what lies on the node and may change), then leaving.go
+// and sweep.go, which remove what is left behind.
 package driver

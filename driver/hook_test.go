@@ -34,7 +34,8 @@ func hooked(t *testing.T, file string) []TaskConfig {
 			var config TaskConfig
 			escaped := strings.ReplaceAll(string(text), "${NOMAD_", "$${NOMAD_") // Nomad's client would fill them in
 			hclutils.NewConfigParser(taskConfigSpec()).ParseJson(t, escaped, &config)
-			must.NoError(t, oneBlock(config))
+			_, err = kindOf(config)
+			must.NoError(t, err)
 			configs = append(configs, config)
 		}
 	}

@@ -22,9 +22,9 @@ func (p *Plugin) InspectTask(id string) (*drivers.TaskStatus, error) {
 		StartedAt: s.StartedAt,
 		DriverAttributes: map[string]string{
 			"phase":         string(s.Phase),
-			"proxy_id":      s.ProxyID,
-			"listener":      s.Listener,
-			"envoy_version": s.EnvoyVersion,
+			"proxy_id":      s.Place.ID,
+			"listener":      s.Place.Public.HostPort(),
+			"envoy_version": s.Version,
 			"pid":           strconv.Itoa(s.Process.PID),
 			"hot_restarts":  strconv.Itoa(s.Epoch),
 		},

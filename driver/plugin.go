@@ -39,13 +39,17 @@ type Plugin struct {
 	log    hclog.Logger
 	events *eventer.Eventer
 	tasks  *tasks
+	pool   consul.Pool
 	agents consul.Agents
 	watch  nodeWatch
+	timing sidecar.Timing
 
 	environ environ
 	root    bool
 	config  atomic.Pointer[settings]
 	envoy   atomic.Pointer[envoyProbe] // nil until there was a fitting one
+
+	nodeEnvoy atomic.Pointer[nodeEnvoy]
 }
 
 // settings is what Nomad's agent tells the plugin.
@@ -66,6 +70,7 @@ func New(ctx context.Context, log hclog.Logger) *Plugin {
 		log:     log.Named(Name),
 		events:  eventer.NewEventer(ctx, log),
 		tasks:   newTasks(),
+		timing:  sidecar.Usual(),
 		environ: readEnviron(os.Getenv),
 		root:    os.Geteuid() == 0,
 	}
@@ -118,17 +123,6 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 		MountConfigs:         drivers.MountConfigSupportNone,
 		DynamicWorkloadUsers: p.root,
 	}, nil
-}
-
-// host is what the sidecar of a task has of the plugin.
-func (p *Plugin) host(task *drivers.TaskConfig) sidecar.Host {
-	return sidecar.Host{
-		Agents: &p.agents,
-		Watch:  &p.watch.Watch,
-		Emit:   p.emitter(task),
-		Log:    p.log,
-		Renew:  func(spec sidecar.Spec) (sidecar.Spec, error) { return p.renew(spec, task) },
-	}
 }
 
 // node is what tasks take from the node.

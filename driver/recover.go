@@ -9,10 +9,10 @@ import (
 	"nomad-driver-connect/sidecar"
 )
 
-// RecoverTask implements drivers.DriverPlugin. An Envoy that ended in the
-// meantime is recovered, too: as a task that has exited, so that Nomad's
-// restart policy decides and the user reads how it ended. (Nomad also offers
-// tasks that it stopped long ago; of those nothing is found, and it is told so.)
+// RecoverTask implements drivers.DriverPlugin. A proxy that ended in the meantime
+// is recovered, too: as a task that has exited, so that Nomad's restart policy
+// decides and the user reads how it ended. (Nomad also offers tasks that it stopped
+// long ago; of those nothing is found, and it is told so.)
 func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 	if h == nil || h.Config == nil {
 		return errors.New("recover a task: Nomad gives no handle")
@@ -21,19 +21,31 @@ func (p *Plugin) RecoverTask(h *drivers.TaskHandle) error {
 		return nil
 	}
 	defer p.tasks.begin(h.Config)()
+	if err := p.recover(h); err != nil {
+		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
+	}
+	return nil
+}
+
+func (p *Plugin) recover(h *drivers.TaskHandle) error {
 	state, err := readHandle(h)
 	if err != nil {
-		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
+		return err
 	}
 	// Without its token a sidecar can still be watched and stopped.
 	if err := p.addTokens(&state.Spec, h.Config); err != nil {
 		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
 	}
-	state.Spec.Run.Env = envoyEnv(h.Config) // which is not kept twice
-	proxy, err := sidecar.Attach(p.ctx, state.Spec, state.State, p.host(h.Config))
+	state.Spec.Life.Run.Env = envoyEnv(h.Config) // which is not kept twice
+	x, err := p.wire(state.Spec, h.Config)
 	if err != nil {
-		return fmt.Errorf("recover task %s: %w", h.Config.ID, err)
+		return err
 	}
-	p.tasks.put(h.Config.ID, &task{config: h.Config, sidecar: proxy})
+	life, err := sidecar.Attach(p.ctx, state.Spec.Life, state.State, x.member, x.program, x.host())
+	if err != nil {
+		x.client.Close()
+		return err
+	}
+	p.tasks.put(h.Config.ID, &task{config: h.Config, sidecar: life, client: x.client})
 	return nil
 }

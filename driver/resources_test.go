@@ -89,7 +89,7 @@ func TestTaskSpec_concurrency(t *testing.T) {
 		spec, err := specFrom(t, task, sidecarHCL("")+"\n"+hcl)
 		must.NoError(t, err)
 		must.Eq(t, want, spec.Envoy.Concurrency)
-		must.Eq(t, 64<<20, spec.Run.Cgroup.Limits.Memory)
+		must.Eq(t, 64<<20, spec.Life.Run.Cgroup.Limits.Memory)
 	}
 }
 

@@ -23,9 +23,9 @@ import (
 
 // The operator's settings are defaults for those of the job. Either may be nil.
 
-func envoySettings(operator, job *EnvoyConfig, workers int) (sidecar.Envoy, error) {
+func envoySettings(operator, job *EnvoyConfig, workers int) (envoy.Settings, error) {
 	o, j := orZero(operator), orZero(job)
-	e := sidecar.Envoy{
+	e := envoy.Settings{
 		Named:       j.Path != "",
 		Args:        slices.Concat(o.Args, j.Args),
 		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, workers),
@@ -98,12 +98,8 @@ func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool
 		Dir:  runDir(task),
 		User: u,
 
-		OwnUser: dynamicUser.MatchString(name),
-
-		Cgroup: taskCgroup(task),
-
-		Network:  network(task),
-		AllocDir: task.TaskDir().SharedAllocDir,
+		Cgroup:  taskCgroup(task),
+		Network: network(task),
 
 		Env:    envoyEnv(task),
 		Stdout: task.StdoutPath,

@@ -9,62 +9,56 @@ import (
 	"nomad-driver-connect/sidecar"
 )
 
-// StartTask implements drivers.DriverPlugin. It returns when Envoy is ready,
+// StartTask implements drivers.DriverPlugin. It returns when the proxy is ready,
 // for Nomad starts the app then.
 func (p *Plugin) StartTask(config *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
 	if _, err := p.tasks.get(config.ID); err == nil {
 		return nil, nil, fmt.Errorf("task %s is running already", config.ID)
 	}
 	defer p.tasks.begin(config)()
-	spec, err := p.specOf(config)
+	h, err := p.start(config)
 	if err != nil {
 		return nil, nil, newStartError(err)
 	}
-	proxy, err := sidecar.Start(p.ctx, spec, p.host(config))
-	if err != nil {
-		return nil, nil, newStartError(err)
-	}
-	h, err := newHandle(config, proxy.Spec(), proxy.State())
-	if err != nil {
-		return nil, nil, newStartError(fmt.Errorf("encode the task's state: %w", errors.Join(err, proxy.Destroy(p.ctx))))
-	}
-	p.tasks.put(config.ID, &task{config: config, sidecar: proxy})
 	return h, nil, nil
 }
 
+func (p *Plugin) start(config *drivers.TaskConfig) (*drivers.TaskHandle, error) {
+	spec, err := p.specOf(config)
+	if err != nil {
+		return nil, err
+	}
+	x, err := p.wire(spec, config)
+	if err != nil {
+		return nil, err
+	}
+	x.stamp, _ = x.look() // what is amiss the start itself will say
+	life, err := sidecar.Start(p.ctx, spec.Life, x.member, x.program, x.host())
+	if err != nil {
+		x.client.Close()
+		return nil, err
+	}
+	t := &task{config: config, sidecar: life, client: x.client}
+	h, err := newHandle(config, spec, life.State())
+	if err != nil {
+		return nil, fmt.Errorf("encode the task's state: %w", errors.Join(err, t.destroy(p.ctx)))
+	}
+	p.tasks.put(config.ID, t)
+	return h, nil
+}
+
 // specOf goes the whole way from what Nomad says to a specification.
-func (p *Plugin) specOf(config *drivers.TaskConfig) (sidecar.Spec, error) {
+func (p *Plugin) specOf(config *drivers.TaskConfig) (proxySpec, error) {
 	var decoded TaskConfig
 	if err := config.DecodeDriverConfig(&decoded); err != nil {
-		return sidecar.Spec{}, sidecar.Invalidf("config", "does not decode: %v", err)
+		return proxySpec{}, sidecar.Invalidf("config", "does not decode: %v", err)
 	}
 	spec, err := taskSpec(config, decoded, p.node())
 	if err != nil {
-		return sidecar.Spec{}, err
+		return proxySpec{}, err
 	}
-	spec.Envoy.Version = p.knownVersion(spec.Envoy.Path)
-	return spec, errors.Join(p.addTokens(&spec, config), addBootstrap(&spec, config))
-}
-
-// renew gives a sidecar's specification as the next generation of its Envoy is
-// started with: with the tokens of now, and the node's Envoy of now when the
-// job does not name one.
-func (p *Plugin) renew(spec sidecar.Spec, task *drivers.TaskConfig) (sidecar.Spec, error) {
-	if !spec.Envoy.Named {
-		path, err := envoyPath(orZero(p.config.Load().Envoy).Path)
-		if err != nil {
-			return spec, err
-		}
-		spec.Envoy.Path = path
+	if err := p.addTokens(&spec, config); err != nil {
+		return proxySpec{}, err
 	}
-	spec.Envoy.Version = p.knownVersion(spec.Envoy.Path)
-	return spec, errors.Join(p.addTokens(&spec, task), addBootstrap(&spec, task))
-}
-
-// knownVersion is that of the Envoy at a path; empty when it must be asked.
-func (p *Plugin) knownVersion(path string) string {
-	if known := p.envoy.Load(); known.holds(path) {
-		return known.version
-	}
-	return ""
+	return spec, addMember(&spec, config)
 }

@@ -39,8 +39,9 @@ func (p *Plugin) DestroyTask(id string, force bool) error {
 	if t.sidecar.Status().Phase != sidecar.Exited && !force {
 		return fmt.Errorf("task %s is running; destroying it needs force", id)
 	}
-	if err := t.sidecar.Destroy(p.ctx); err != nil {
-		p.log.Error("something is left behind of a destroyed task", "task_id", id, "error", err)
+	if err := t.destroy(p.ctx); err != nil {
+		p.log.Error("something is left behind of a destroyed task, will try again", "task_id", id, "error", err)
+		p.tasks.leave(p.ctx, t)
 	}
 	p.tasks.remove(id)
 	return nil

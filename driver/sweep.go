@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
@@ -26,7 +29,7 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 		return nil
 	}
 	settings.Token = settings.AgentToken
-	agent, err := consul.New(settings)
+	agent, err := p.pool.Client(settings, nil)
 	if err != nil {
 		return err
 	}
@@ -42,7 +45,7 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 			continue
 		}
 		dir := filepath.Join(client.allocDir, at.allocID, at.task, "secrets", runDirName)
-		if err := sidecar.Clear(ctx, dir, process.User{Switch: p.root}); err != nil {
+		if err := p.clear(ctx, dir); err != nil {
 			errs = append(errs, fmt.Errorf("clear %s: %w", dir, err))
 			continue
 		}
@@ -53,6 +56,20 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 		p.log.Info("removed a sidecar that was left behind", "proxy", svc.ID, "alloc_id", at.allocID, "task", at.task)
 	}
 	return errors.Join(errs...)
+}
+
+// clear ends what runs in a run directory, and removes what it had.
+func (p *Plugin) clear(ctx context.Context, dir string) error {
+	user := process.User{Switch: p.root}
+	if info, err := os.Stat(dir); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			user.UID = stat.Uid
+		}
+	}
+	if err := sidecar.EndWorkingIn(ctx, dir, user); err != nil {
+		return err
+	}
+	return errors.Join(envoy.RemoveSharedMemory(dir, user), os.RemoveAll(dir))
 }
 
 // valid refuses what would lead to another directory: others can write to Consul.

@@ -152,14 +152,14 @@ func taskConfigSpec() *hclspec.Spec {
 			"meta":                      hclspec.NewBlockAttrs("meta", "string", false),
 			"standalone":                hclspec.NewAttr("standalone", "bool", false),
 			"disable_default_tcp_check": hclspec.NewAttr("disable_default_tcp_check", "bool", false),
-			"proxy":                     hclspec.NewBlock("proxy", false, proxySpec()),
+			"proxy":                     hclspec.NewBlock("proxy", false, proxyBlock()),
 		})),
 	}
 	maps.Copy(spec, nodeBlocks())
 	return hclspec.NewObject(spec)
 }
 
-func proxySpec() *hclspec.Spec {
+func proxyBlock() *hclspec.Spec {
 	return hclspec.NewObject(map[string]*hclspec.Spec{
 		"local_service_address":     hclspec.NewAttr("local_service_address", "string", false),
 		"local_service_port":        hclspec.NewAttr("local_service_port", "number", false),

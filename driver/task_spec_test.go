@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/mesh"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
@@ -35,7 +36,7 @@ func taskOnHost() *drivers.TaskConfig {
 }
 
 // specFrom goes the way of a task: HCL, schema, struct, specification.
-func specFrom(t *testing.T, task *drivers.TaskConfig, hcl string) (sidecar.Spec, error) {
+func specFrom(t *testing.T, task *drivers.TaskConfig, hcl string) (proxySpec, error) {
 	t.Helper()
 	envoy := filepath.Join(t.TempDir(), "envoy")
 	must.NoError(t, os.WriteFile(envoy, nil, 0o755))
@@ -95,26 +96,26 @@ func TestTaskSpec(t *testing.T) {
 	  timeout = "5s"
 	}`)
 	must.NoError(t, err)
-	must.Eq(t, "web", spec.Service)
-	must.Eq(t, &sidecar.Parent{IDPrefix: "_nomad-task-a1-group-g-"}, spec.Parent)
-	must.Eq(t, sidecar.Port{Label: "mesh", Address: "10.0.0.1", Number: 20002}, spec.Listener)
+	must.Eq(t, "web", spec.Own.Service)
+	must.Eq(t, &mesh.Parent{IDPrefix: "_nomad-task-a1-group-g-"}, spec.Own.Parent)
+	must.Eq(t, sidecar.Port{Label: "mesh", Address: "10.0.0.1", Number: 20002}, spec.Own.Listener)
 	must.Eq(t, map[string]string{
 		"nomad-node-id": "n1", "nomad-namespace": "default", "nomad-job": "shop", "nomad-group": "g",
 		"nomad-task": "proxy", "nomad-alloc-id": "a1", "connect-driver-version": "0.0.1", "team": "shop",
-	}, spec.Meta)
+	}, spec.Own.Meta)
 	must.Eq(t, []api.Upstream{
 		{DestinationName: "db", LocalBindAddress: "127.0.0.1", LocalBindPort: 20003},
 		{DestinationName: "mail", LocalBindAddress: "127.0.0.1", LocalBindPort: 20004},
 		{DestinationName: "cache", LocalBindAddress: "127.0.0.1", LocalBindPort: 9191},
 		{DestinationName: "queue", LocalBindSocketPath: "../../../alloc/tmp/queue.sock", LocalBindSocketMode: "0660"},
-	}, spec.Proxy.Upstreams)
-	must.Eq(t, map[string]any{"envoy_stats_tags": []string{"nomad.alloc_id=a1", "nomad.group=g", "nomad.job=shop", "nomad.namespace=default"}}, spec.Proxy.Config)
+	}, spec.Own.Proxy.Upstreams)
+	must.Eq(t, map[string]any{"envoy_stats_tags": []string{"nomad.alloc_id=a1", "nomad.group=g", "nomad.job=shop", "nomad.namespace=default"}}, spec.Own.Proxy.Config)
 	must.Eq(t, []string{"--operator", "--job"}, spec.Envoy.Args)
-	must.Eq(t, 5*time.Second, spec.ReadyTimeout)
+	must.Eq(t, 5*time.Second, spec.Life.ReadyTimeout)
 	must.Eq(t, "127.0.0.1:8500", spec.Consul.Address)
-	must.Eq(t, "/data/alloc/a1/proxy/secrets/connect", spec.Run.Dir)
-	must.Eq(t, []string{"NOMAD_ALLOC_ID=a1"}, spec.Run.Env, must.Sprint("no process is given a token"))
-	must.Eq(t, process.User{Name: "nomad-80000", UID: 80000, GID: 80000, Switch: true}, spec.Run.User)
+	must.Eq(t, "/data/alloc/a1/proxy/secrets/connect", spec.Life.Run.Dir)
+	must.Eq(t, []string{"NOMAD_ALLOC_ID=a1"}, spec.Life.Run.Env, must.Sprint("no process is given a token"))
+	must.Eq(t, process.User{Name: "nomad-80000", UID: 80000, GID: 80000, Switch: true}, spec.Life.Run.User)
 }
 
 func TestTaskSpec_standalone(t *testing.T) {
@@ -125,8 +126,8 @@ func TestTaskSpec_standalone(t *testing.T) {
 	  standalone = true
 	}`)
 	must.NoError(t, err)
-	must.Nil(t, spec.Parent)
-	must.Eq(t, "connect-a1-g-client-sidecar-proxy", spec.StandaloneID)
+	must.Nil(t, spec.Own.Parent)
+	must.Eq(t, "connect-a1-g-client-sidecar-proxy", spec.Own.StandaloneID)
 }
 
 // A mistake gets one sentence that names the field, what was given and what is
@@ -228,7 +229,7 @@ func TestHandle(t *testing.T) {
 	spec, err := specFrom(t, task, sidecarHCL("config {\n protocol = \"http\"\n}\nupstreams {\n destination_name = \"db\"\n port = \"up_db\"\n}"))
 	must.NoError(t, err)
 	spec.Consul.Token, spec.Consul.AgentToken = "tok-4711", "tok-4711"
-	state := sidecar.State{Parent: &sidecar.ParentService{ID: "p"}, Process: process.Identity{PID: 7, StartTime: 9, BootID: "b"}, OOMKills: 3}
+	state := sidecar.State{Place: sidecar.Place{ID: "p", Service: "web", Upstreams: []string{"db"}}, Process: process.Identity{PID: 7, StartTime: 9, BootID: "b"}, OOMKills: 3}
 	h, err := newHandle(task, spec, state)
 	must.NoError(t, err)
 	must.StrNotContains(t, string(h.DriverState), "tok-4711")
@@ -238,16 +239,16 @@ func TestHandle(t *testing.T) {
 	back, err := readHandle(h)
 	must.NoError(t, err)
 	must.Eq(t, state, back.State)
-	must.Eq(t, spec.Run.User, back.Spec.Run.User)
-	must.Eq(t, spec.Run.Dir, back.Spec.Run.Dir)
-	must.Eq(t, spec.Run.Cgroup, back.Spec.Run.Cgroup)
-	must.Eq(t, spec.Parent, back.Spec.Parent)
-	must.Eq(t, spec.Proxy.Upstreams, back.Spec.Proxy.Upstreams)
-	must.Eq[any](t, "http", back.Spec.Proxy.Config["protocol"])
+	must.Eq(t, spec.Life.Run.User, back.Spec.Life.Run.User)
+	must.Eq(t, spec.Life.Run.Dir, back.Spec.Life.Run.Dir)
+	must.Eq(t, spec.Life.Run.Cgroup, back.Spec.Life.Run.Cgroup)
+	must.Eq(t, spec.Own.Parent, back.Spec.Own.Parent)
+	must.Eq(t, spec.Own.Proxy.Upstreams, back.Spec.Own.Proxy.Upstreams)
+	must.Eq[any](t, "http", back.Spec.Own.Proxy.Config["protocol"])
 
 	h.Version++
 	_, err = readHandle(h)
-	must.ErrorContains(t, err, "version 3, this driver knows 2")
+	must.ErrorContains(t, err, "version 4, this driver knows 3")
 }
 
 func TestConsulSettings(t *testing.T) {
@@ -270,7 +271,7 @@ func TestAddTokens(t *testing.T) {
 	p.config.Store(&settings{PluginConfig: PluginConfig{Consul: &ConsulConfig{TokenFile: file}}})
 	for address, want := range map[string]string{"": "operator", "10.0.0.66:8500": ""} {
 		task := taskOnHost()
-		spec := sidecar.Spec{Consul: consulSettings(p.environ, p.config.Load().Consul, &TaskConsulConfig{Address: address})}
+		spec := proxySpec{Consul: consulSettings(p.environ, p.config.Load().Consul, &TaskConsulConfig{Address: address})}
 		must.NoError(t, p.addTokens(&spec, task))
 		must.Eq(t, want, spec.Consul.AgentToken)
 		must.Eq(t, "secret", spec.Consul.Token)

@@ -1,15 +1,19 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -17,6 +21,16 @@ import (
 type task struct {
 	config  *drivers.TaskConfig
 	sidecar *sidecar.Sidecar
+	client  *consul.Client
+}
+
+// destroy leaves nothing behind. It may be repeated when it fails.
+func (t *task) destroy(ctx context.Context) error {
+	err := t.sidecar.Destroy(ctx)
+	if err == nil {
+		t.client.Close()
+	}
+	return err
 }
 
 // tasks is the table of tasks by their IDs. Its mutex is the only one of the
@@ -27,9 +41,14 @@ type tasks struct {
 	begun map[string]place // by ID, while they are started or recovered
 	site  site
 
+	// leaving are the tasks that Nomad has done with, and of which something is
+	// left behind still.
+	leaving map[place]*leaving
+
 	// users remembers, by a task's directory, whom it ran as: after a restart of
 	// its agent Nomad leaves the user of a restarted task empty.
-	users map[string]string
+	users      map[string]string
+	forgetting bool // somebody looks which of them are of use still
 }
 
 // place is where a task runs, also when its ID is another after a restart.
@@ -46,15 +65,17 @@ type site struct {
 }
 
 func newTasks() *tasks {
-	return &tasks{byID: map[string]*task{}, begun: map[string]place{}, users: map[string]string{}}
+	return &tasks{byID: map[string]*task{}, begun: map[string]place{}, users: map[string]string{}, leaving: map[place]*leaving{}}
 }
 
-// begin notes a task that is about to be in the table, and whom it runs as.
-// The function that it gives must be called when it is, or will not be.
+// begin notes a task that is about to be in the table, and whom it runs as. What is
+// left behind of its last run is its own business from now on. The function that it
+// gives must be called when it is in the table, or will not be.
 func (t *tasks) begin(config *drivers.TaskConfig) (end func()) {
-	t.rememberUser(config)
+	t.comeBack(placeOf(config))
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.rememberUser(config)
 	t.begun[config.ID] = placeOf(config)
 	t.site = site{nodeID: config.NodeID, allocDir: filepath.Dir(config.AllocDir), at: time.Now()}
 	return func() {
@@ -102,17 +123,34 @@ func (t *tasks) remove(id string) {
 // rememberUser keeps the user of a task; an empty one is filled in from what
 // was remembered before.
 func (t *tasks) rememberUser(config *drivers.TaskConfig) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for dir := range t.users {
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			delete(t.users, dir) // its allocation is gone
-		}
-	}
 	key := config.TaskDir().Dir
 	if config.User == "" {
 		config.User = t.users[key]
 		return
 	}
 	t.users[key] = config.User
+}
+
+// forgetUsers forgets those of allocations that are gone. It looks beside, since a
+// file system that is dead may never answer, and without the lock.
+func (t *tasks) forgetUsers() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.forgetting {
+		return
+	}
+	t.forgetting = true
+	dirs := slices.Collect(maps.Keys(t.users))
+	go func() {
+		gone := slices.DeleteFunc(dirs, func(dir string) bool {
+			_, err := os.Stat(dir)
+			return !errors.Is(err, fs.ErrNotExist)
+		})
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, dir := range gone {
+			delete(t.users, dir)
+		}
+		t.forgetting = false
+	}()
 }

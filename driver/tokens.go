@@ -11,23 +11,29 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/process"
-	"nomad-driver-connect/sidecar"
 )
 
-// addTokens gives a sidecar its token, and the operator's for what is asked of
-// the agent itself. The operator's goes to the operator's Consul only: a job
-// could name any other.
-func (p *Plugin) addTokens(spec *sidecar.Spec, task *drivers.TaskConfig) error {
-	var err error
-	if spec.Consul.Token, err = taskToken(task, spec.Consul.TokenFile, spec.Run.User); err != nil {
-		return err
+// addTokens adds the tokens of now.
+func (p *Plugin) addTokens(spec *proxySpec, task *drivers.TaskConfig) error {
+	tokens, err := p.tokens(*spec, task)
+	spec.Consul.Token, spec.Consul.AgentToken = tokens.Task, tokens.Agent
+	return err
+}
+
+// tokens gives a sidecar's token, and the operator's for what is asked of the agent
+// itself. The operator's goes to the operator's Consul only: a job could name any
+// other.
+func (p *Plugin) tokens(spec proxySpec, task *drivers.TaskConfig) (tokens consul.Tokens, err error) {
+	if tokens.Task, err = taskToken(task, spec.Consul.TokenFile, spec.Life.Run.User); err != nil {
+		return tokens, err
 	}
 	config := p.config.Load()
 	if spec.Consul.Address == consulSettings(p.environ, config.Consul, nil).Address {
-		spec.Consul.AgentToken, err = operatorToken(config.PluginConfig)
+		tokens.Agent, err = operatorToken(config.PluginConfig)
 	}
-	return err
+	return tokens, err
 }
 
 // operatorToken is what the plugin itself asks Consul with.
@@ -50,14 +56,26 @@ func taskToken(task *drivers.TaskConfig, file string, user process.User) (string
 	if file != "" {
 		return readTaskFile(task, file, user)
 	}
-	for _, name := range []string{"si_token", "consul_token"} {
-		token, err := readTaskFile(task, filepath.Join(task.TaskDir().SecretsDir, name), user)
+	for _, path := range nomadTokens(task) {
+		token, err := readTaskFile(task, path, user)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		return token, err
 	}
 	return task.Env[api.HTTPTokenEnvName], nil
+}
+
+// nomadTokens are the files in which Nomad gives a task its token.
+func nomadTokens(task *drivers.TaskConfig) [2]string {
+	secrets := task.TaskDir().SecretsDir
+	return [2]string{filepath.Join(secrets, "si_token"), filepath.Join(secrets, "consul_token")}
+}
+
+// tokenFiles are all from which a sidecar's tokens may come.
+func (p *Plugin) tokenFiles(spec proxySpec, task *drivers.TaskConfig) [4]string {
+	nomads := nomadTokens(task)
+	return [4]string{spec.Consul.TokenFile, nomads[0], nomads[1], orZero(p.config.Load().Consul).TokenFile}
 }
 
 // readTaskFile reads a file with a token.

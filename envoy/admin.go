@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,12 +23,14 @@ import (
 type Admin struct {
 	at     bootstrap.AdminAddress
 	client *http.Client
+	dial   func(ctx context.Context) (net.Conn, error)
+	kept   chan net.Conn // a connection for the next Ping
 }
 
 // NewAdmin makes a client of the admin API at an address, as Envoy sees it: in its
 // network, and a socket's relative path from its working directory, dir.
-func NewAdmin(at bootstrap.AdminAddress, dir string, network process.Network) Admin {
-	dial := func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
+func NewAdmin(at bootstrap.AdminAddress, dir string, network process.Network) *Admin {
+	dial := func(ctx context.Context) (conn net.Conn, err error) {
 		if at.Network == "unix" && !filepath.IsAbs(at.Address) {
 			return dialBelow(ctx, dir, at.Address)
 		}
@@ -40,11 +41,14 @@ func NewAdmin(at bootstrap.AdminAddress, dir string, network process.Network) Ad
 		})
 		return conn, err
 	}
-	return Admin{at: at, client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Admin{at: at, dial: dial, kept: make(chan net.Conn, 1), client: &http.Client{Transport: &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		DisableKeepAlives: true, // the next generation may be there by then
+	}}}
 }
 
 // Address is where the API is asked.
-func (a Admin) Address() bootstrap.AdminAddress { return a.at }
+func (a *Admin) Address() bootstrap.AdminAddress { return a.at }
 
 // dialBelow reaches a socket through a descriptor of a directory, since the paths
 // of sockets end at 108 bytes, and those of directories do not.
@@ -59,20 +63,13 @@ func dialBelow(ctx context.Context, dir, path string) (net.Conn, error) {
 }
 
 // get gives the answer's body and status.
-func (a Admin) get(ctx context.Context, path string) ([]byte, int, error) {
+func (a *Admin) get(ctx context.Context, path string) ([]byte, int, error) {
 	return a.ask(ctx, http.MethodGet, path)
-}
-
-// Ping asks for something that every Envoy knows at once. The error says why there
-// is no answer, AdminClosed's reason among others; any answer is one.
-func (a Admin) Ping(ctx context.Context) error {
-	_, _, err := a.get(ctx, "/ready")
-	return err
 }
 
 // Post makes Envoy do what a path of its API stands for, such as
 // "/healthcheck/fail". An answer other than 200 is an error with Envoy's words.
-func (a Admin) Post(ctx context.Context, path string) error {
+func (a *Admin) Post(ctx context.Context, path string) error {
 	body, code, err := a.ask(ctx, http.MethodPost, path)
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("Envoy answers %d: %s", code, strings.TrimSpace(string(body)))
@@ -83,7 +80,7 @@ func (a Admin) Post(ctx context.Context, path string) error {
 // maxAnswer is more than any answer of Envoy has.
 const maxAnswer = 64 << 20
 
-func (a Admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
+func (a *Admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
 	if err != nil {
 		return nil, 0, err
@@ -98,7 +95,9 @@ func (a Admin) ask(ctx context.Context, method, path string) ([]byte, int, error
 }
 
 // readyStats are the stats that tell how far Envoy has come with its management server.
-const readyStats = `^(server\.hot_restart_epoch|control_plane\.connected_state|cluster_manager\.(warming_clusters|cds\.update_(success|rejected))|listener_manager\.(total_listeners_warming|workers_started|lds\.update_(success|rejected)))$`
+const readyStats = `^(server\.hot_restart_epoch|control_plane\.connected_state|` +
+	`cluster_manager\.(warming_clusters|cds\.update_(success|rejected))|` +
+	`listener_manager\.(total_listeners_warming|workers_started|lds\.update_(success|rejected)))$`
 
 // Progress is how far Envoy has come on its way to ready.
 type Progress struct {
@@ -114,18 +113,19 @@ type Progress struct {
 	Workers          bool   // the workers have started, the listeners listen
 }
 
-// Progress asks Envoy. An admin API that does not answer yet is an answer.
-func (a Admin) Progress(ctx context.Context) Progress {
+// Progress asks Envoy. An admin API that does not answer yet is an answer; the error
+// says that ctx ended before there was one.
+func (a *Admin) Progress(ctx context.Context) (Progress, error) {
 	body, _, err := a.get(ctx, "/ready")
 	if err != nil {
-		return Progress{}
+		return Progress{}, ctx.Err()
 	}
 	p := Progress{Answers: true, State: strings.TrimSpace(string(body))}
-	stats, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(readyStats))
-	if err != nil || code != http.StatusOK {
-		return p
+	stats, err := a.stats(ctx, readyStats)
+	if err != nil {
+		return p, ctx.Err()
 	}
-	for name, value := range parseStats(stats) {
+	for name, value := range stats {
 		switch name {
 		case "server.hot_restart_epoch":
 			p.Epoch = value
@@ -145,12 +145,12 @@ func (a Admin) Progress(ctx context.Context) Progress {
 			p.Workers = value > 0
 		}
 	}
-	return p
+	return p, nil
 }
 
 // Version asks for Envoy's version: "1.36.4", what it says instead, or "unknown" when
 // it says nothing.
-func (a Admin) Version(ctx context.Context) string {
+func (a *Admin) Version(ctx context.Context) string {
 	body, _, err := a.get(ctx, "/server_info")
 	var info struct {
 		Version string `json:"version"`

@@ -14,8 +14,12 @@ const BootstrapFD = 3
 // FDPath is where Envoy finds what it has open as a descriptor.
 func FDPath(fd int) string { return "/dev/fd/" + strconv.Itoa(fd) }
 
-// epochFlag is what generations are told from each other by.
-const epochFlag = "--restart-epoch"
+const (
+	// epochFlag is what generations are told from each other by, and baseIDFlag what
+	// they are told from others by.
+	epochFlag  = "--restart-epoch"
+	baseIDFlag = "--base-id"
+)
 
 // ownFlags are the flags of Envoy that the driver gives, by all their names.
 // Envoy refuses a flag that is given twice.
@@ -28,7 +32,7 @@ var ownFlags = map[string]string{
 	"--drain-strategy":      "the driver sets it",
 	"--mode":                "the driver sets it",
 	"--disable-hot-restart": "the driver hot restarts Envoy", epochFlag: "the driver sets it",
-	"--base-id": "the driver sets it", "--use-dynamic-base-id": "the driver sets it", "--base-id-path": "the driver sets it",
+	baseIDFlag: "the driver sets it", "--use-dynamic-base-id": "the driver sets it", "--base-id-path": "the driver sets it",
 	"--socket-path": "the driver sets it", "--socket-mode": "the driver sets it",
 	"--skip-hot-restart-on-no-parent": "the driver sets it", "--skip-hot-restart-parent-stats": "the driver sets it",
 }
@@ -52,7 +56,7 @@ func LogLevels() []string {
 
 // Options are what Envoy's command lines differ in.
 type Options struct {
-	Dir         string // the working directory, of no other Envoys but its generations
+	BaseID      uint32 // of no other Envoys but the generations of this one
 	Epoch       int    // how many generations were there before
 	LogLevel    string // one of LogLevels
 	Concurrency int    // worker threads, at least 1
@@ -76,7 +80,7 @@ func (o Options) Args() []string {
 		"--drain-strategy", "immediate",
 		"--drain-time-s", drain,
 		"--parent-shutdown-time-s", drain,
-		"--base-id", strconv.Itoa(int(baseID(o.Dir))),
+		baseIDFlag, strconv.Itoa(int(o.BaseID)),
 		epochFlag, strconv.Itoa(o.Epoch),
 		"--socket-path", hotRestartSocket,
 		"--socket-mode", "600",

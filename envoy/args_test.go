@@ -16,7 +16,7 @@ func TestCheckArgs(t *testing.T) {
 
 // Whatever the driver gives itself, a user may not give.
 func TestOptions_args(t *testing.T) {
-	args := Options{Dir: "/run/dir", Epoch: 3, LogLevel: "info", Concurrency: 2, DrainTimeout: 90 * time.Second, Extra: []string{"--cpuset-threads"}}.Args()
+	args := Options{BaseID: 210229575, Epoch: 3, LogLevel: "info", Concurrency: 2, DrainTimeout: 90 * time.Second, Extra: []string{"--cpuset-threads"}}.Args()
 	must.Eq(t, []string{
 		"--config-path", "/dev/fd/3", "--log-level", "info", "--concurrency", "2",
 		"--drain-strategy", "immediate", "--drain-time-s", "90", "--parent-shutdown-time-s", "90",

@@ -32,13 +32,13 @@ type dumped struct {
 
 // Refusals is Envoy's complaints about what its management server sent, empty when it
 // says none. It is a text for people, of some 300 bytes at most.
-func (a Admin) Refusals(ctx context.Context) string { return a.configDump(ctx).refusals() }
+func (a *Admin) Refusals(ctx context.Context) string { return a.configDump(ctx).refusals() }
 
 // Warming names the clusters and listeners that wait for something, "a, b", empty
 // when Envoy names none. It is a text for people, of some 300 bytes at most.
-func (a Admin) Warming(ctx context.Context) string { return a.configDump(ctx).warming() }
+func (a *Admin) Warming(ctx context.Context) string { return a.configDump(ctx).warming() }
 
-func (a Admin) configDump(ctx context.Context) configDump {
+func (a *Admin) configDump(ctx context.Context) configDump {
 	var dump configDump
 	if body, code, err := a.get(ctx, "/config_dump"); err == nil && code == http.StatusOK {
 		_ = json.Unmarshal(body, &dump) // what is not understood says nothing
@@ -77,7 +77,7 @@ func (d configDump) warming() string {
 
 // Hosts gives for each cluster, by its name, how many hosts it has; nil when Envoy
 // does not say.
-func (a Admin) Hosts(ctx context.Context) map[string]int {
+func (a *Admin) Hosts(ctx context.Context) map[string]int {
 	body, code, err := a.get(ctx, "/clusters?format=json")
 	var clusters struct {
 		Statuses []struct {
@@ -97,7 +97,7 @@ func (a Admin) Hosts(ctx context.Context) map[string]int {
 
 // Listeners gives the TCP addresses that Envoy listens on, "host:port"; nil when it
 // does not say.
-func (a Admin) Listeners(ctx context.Context) []string {
+func (a *Admin) Listeners(ctx context.Context) []string {
 	body, code, err := a.get(ctx, "/listeners?format=json")
 	var found struct {
 		Statuses []struct {

@@ -2,28 +2,47 @@ package envoy
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/fake"
 	"nomad-driver-connect/process"
 )
 
 // Envoy calls its sockets otherwise when ten times the number overflows an int.
-func TestBaseID(t *testing.T) {
+func TestFirstBaseID(t *testing.T) {
 	for i := range 1000 {
-		must.LessEq(t, math.MaxInt32, 10*int(baseID(strconv.Itoa(i)))+9)
+		must.LessEq(t, math.MaxInt32, 10*int(firstBaseID(strconv.Itoa(i)))+9)
 	}
 }
 
+// claim claims the memory of a run directory for a test.
+func claim(t *testing.T, dir string) (uint32, SharedMemory) {
+	t.Helper()
+	base, err := ClaimSharedMemory(dir, process.User{})
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, sharedMemoryOf(base).remove()) })
+	must.Eq(t, base, baseIDOf(dir))
+	return base, sharedMemoryOf(base)
+}
+
+// unlink forgets which base ID a run directory has, as it is before a start.
+func unlink(t *testing.T, dir string) {
+	t.Helper()
+	must.NoError(t, os.Remove(filepath.Join(dir, sharedMemoryLink)))
+}
+
 func TestSharedMemory(t *testing.T) {
-	shared := SharedMemoryOf(t.TempDir())
-	t.Cleanup(func() { must.NoError(t, shared.Remove()) })
-	must.NoError(t, shared.Claim(process.User{}))
-	must.NoError(t, shared.Claim(process.User{}), must.Sprint("it is of an earlier run"))
+	dir := t.TempDir()
+	base, shared := claim(t, dir)
+	must.Eq(t, firstBaseID(dir), base)
 	must.ErrorIs(t, shared.ClearInitializing(), ErrUnknownLayout)
 
 	memory := make([]byte, sharedSize)
@@ -36,7 +55,106 @@ func TestSharedMemory(t *testing.T) {
 	must.NoError(t, err)
 	memory[sharedFlagsAt] = 0
 	must.Eq(t, memory, now)
-	must.NoError(t, shared.Remove())
-	must.NoError(t, shared.Remove(), must.Sprint("there is none"))
+	must.NoError(t, RemoveSharedMemory(dir, process.User{}))
+	must.FileNotExists(t, string(shared))
+	must.NoError(t, RemoveSharedMemory(dir, process.User{}), must.Sprint("there is none"))
 	must.Error(t, shared.ClearInitializing())
+}
+
+// What an earlier run of the same directory left is taken back: claimed only, or
+// laid out by an Envoy that is gone.
+func TestClaimSharedMemory_again(t *testing.T) {
+	dir := t.TempDir()
+	first, shared := claim(t, dir)
+	unlink(t, dir)
+	again, _ := claim(t, dir)
+	must.Eq(t, first, again)
+
+	must.NoError(t, os.WriteFile(string(shared), []byte("of an Envoy that is gone"), 0o600))
+	unlink(t, dir)
+	again, _ = claim(t, dir)
+	must.Eq(t, first, again)
+}
+
+// Two directories may ask for one base ID. Who has claimed it and not started yet
+// keeps it as long as it is there.
+func TestClaimSharedMemory_claimed(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	shared := sharedMemoryOf(firstBaseID(dir))
+	page := make([]byte, os.Getpagesize())
+	copy(page, other)
+	must.NoError(t, os.WriteFile(string(shared), page, 0o600))
+	t.Cleanup(func() { _ = os.Remove(string(shared)) })
+	base, mine := claim(t, dir)
+	must.Eq(t, firstBaseID(dir)+1, base)
+	must.NoError(t, RemoveSharedMemory(dir, process.User{}))
+	must.FileNotExists(t, string(mine))
+	must.FileExists(t, string(shared), must.Sprint("it is the other's"))
+
+	must.NoError(t, os.Remove(other))
+	unlink(t, dir)
+	base, _ = claim(t, dir)
+	must.Eq(t, firstBaseID(dir), base, must.Sprint("who had it is gone"))
+}
+
+// An Envoy that runs keeps it, whosever it is.
+func TestClaimSharedMemory_used(t *testing.T) {
+	dir := t.TempDir()
+	first := firstBaseID(dir)
+	shared := sharedMemoryOf(first)
+	must.NoError(t, os.WriteFile(string(shared), nil, 0o600))
+	t.Cleanup(func() { _ = os.Remove(string(shared)) })
+	running := exec.CommandContext(t.Context(), fake.Envoy(t, fake.WellBehaved), Options{BaseID: first}.Args()...)
+	running.Dir, running.Env = t.TempDir(), fake.EnvoyEnv(t)
+	must.NoError(t, running.Start())
+	ended := func() { _, _ = running.Process.Kill(), running.Wait() }
+	t.Cleanup(ended)
+	eventually(t, func() bool { args, _ := process.Args(running.Process.Pid); return len(args) > 1 })
+
+	base, _ := claim(t, dir)
+	must.Eq(t, first+1, base)
+	unlink(t, dir)
+	ended()
+	must.NoError(t, RemoveSharedMemory(dir, process.User{}))
+	base, _ = claim(t, dir)
+	must.Eq(t, first, base)
+}
+
+// The link is the word of Envoy's user, who could have it lead to another's.
+func TestRemoveSharedMemory_anothers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("only root gives files to others, and CI is to be root")
+		}
+		t.Skip("only root gives files to others")
+	}
+	dir := t.TempDir()
+	user := process.User{Name: "x", UID: 70001, GID: 70001, Switch: true}
+	base, err := ClaimSharedMemory(dir, user)
+	must.NoError(t, err)
+	own := sharedMemoryOf(base)
+	t.Cleanup(func() { must.NoError(t, own.remove()) })
+
+	anothers := sharedMemoryOf(base + 1000)
+	must.NoError(t, os.WriteFile(string(anothers), nil, 0o600))
+	t.Cleanup(func() { must.NoError(t, anothers.remove()) })
+	must.NoError(t, os.Chown(string(anothers), 70002, 70002))
+	unlink(t, dir)
+	must.NoError(t, os.Symlink(string(anothers), filepath.Join(dir, sharedMemoryLink)))
+	must.NoError(t, RemoveSharedMemory(dir, user))
+	must.FileExists(t, string(anothers))
+
+	unlink(t, dir)
+	must.NoError(t, os.Symlink(string(own), filepath.Join(dir, sharedMemoryLink)))
+	must.NoError(t, RemoveSharedMemory(dir, user))
+	must.FileNotExists(t, string(own))
+}
+
+// A link that leads elsewhere says nothing.
+func TestBaseIDOf_nonsense(t *testing.T) {
+	for _, target := range []string{"/etc/passwd", "/dev/shm/envoy_shared_memory_7", "/dev/shm/envoy_shared_memory_x0", "/dev/shm/envoy_shared_memory_99999999990"} {
+		dir := t.TempDir()
+		must.NoError(t, os.Symlink(target, filepath.Join(dir, sharedMemoryLink)))
+		must.Eq(t, firstBaseID(dir), baseIDOf(dir), must.Sprint(fmt.Sprintf("%q", target)))
+	}
 }

@@ -23,16 +23,16 @@ const hotRestartSocket = "hot_restart"
 // parentSocket is where the successor of an epoch finds it. Envoy has names for
 // three generations (createDomainSocketAddress of source/server/
 // hot_restarting_base.cc).
-func parentSocket(dir string, epoch int) string {
-	return fmt.Sprintf("%s_parent_%d", hotRestartSocket, 10*int(baseID(dir))+epoch%3)
+func parentSocket(base uint32, epoch int) string {
+	return fmt.Sprintf("%s_parent_%d", hotRestartSocket, 10*int(base)+epoch%3)
 }
 
 // StandIn hears out what the successor of a generation has to say to it, and
 // answers that there is nothing any more. An Envoy that finds nobody there aborts;
-// one that gets no answer hangs. The generation is told by its working directory and
+// one that gets no answer hangs. The generation is told by its working directory, base ID and
 // epoch, and was the user's. It returns when it was told to end, which is the
 // last that a successor says, or without an error when ctx has ended.
-func StandIn(ctx context.Context, dir string, epoch int, user process.User) (err error) {
+func StandIn(ctx context.Context, dir string, base uint32, epoch int, user process.User) (err error) {
 	if ctx.Err() != nil {
 		return nil // the directory may be about to go
 	}
@@ -43,7 +43,7 @@ func StandIn(ctx context.Context, dir string, epoch int, user process.User) (err
 	defer func() { err = errors.Join(err, d.Close()) }()
 	// By a descriptor, as for Envoy's admin API.
 	here := fmt.Sprintf("/proc/self/fd/%d", d.Fd())
-	path := filepath.Join(here, parentSocket(dir, epoch))
+	path := filepath.Join(here, parentSocket(base, epoch))
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return err
 	}

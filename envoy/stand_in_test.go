@@ -19,11 +19,11 @@ import (
 func TestStandIn(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan error, 1)
-	go func() { done <- StandIn(t.Context(), dir, 4, process.User{}) }()
+	go func() { done <- StandIn(t.Context(), dir, 7, 4, process.User{}) }()
 	child, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "hot_restart_child_5")})
 	must.NoError(t, err)
 	defer func() { _ = child.Close() }()
-	parent := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, parentSocket(dir, 4))}
+	parent := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, parentSocket(7, 4))}
 	say := func(request string) {
 		message := append(binary.BigEndian.AppendUint64(nil, uint64(len(request))), request...)
 		must.Wait(t, wait.InitialSuccess(wait.ErrorFunc(func() error { _, err := child.WriteToUnix(message, parent); return err }),
@@ -47,7 +47,7 @@ func TestStandIn(t *testing.T) {
 
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	must.NoError(t, StandIn(over, dir, 4, process.User{}), must.Sprint("nobody said anything"))
+	must.NoError(t, StandIn(over, dir, 7, 4, process.User{}), must.Sprint("nobody said anything"))
 }
 
 func TestAskedIn_nothing(t *testing.T) {

@@ -61,6 +61,9 @@ func (c *Consul) updateAlias(chk *check) {
 
 // serviceHealth is what the agent thinks of a service, in the status of its answer, too.
 func (c *Consul) serviceHealth(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.reads[r.PathValue("id")]++
+	c.mu.Unlock()
 	status, info := c.healthOf(r.PathValue("id"))
 	answerStatus(w, status, info)
 }
@@ -75,7 +78,9 @@ func (c *Consul) healthOf(serviceID string) (int, *api.AgentServiceChecksInfo) {
 	status, checks := c.aggregate(serviceID)
 	info := &api.AgentServiceChecksInfo{AggregatedStatus: status, Service: agentService(reg), Checks: api.HealthChecks{}}
 	for _, chk := range checks {
-		info.Checks = append(info.Checks, healthCheck(chk, reg))
+		told := healthCheck(chk, reg)
+		told.Type = "" // as Consul 1.22 leaves it out here
+		info.Checks = append(info.Checks, told)
 	}
 	switch status {
 	case api.HealthPassing:

@@ -163,21 +163,27 @@ func (c *Consul) updateCheck(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("Invalid check status: '%s'", update.Status), http.StatusBadRequest)
 		return
 	}
-	c.onCheck(w, r, func(chk *check) {
+	c.onCheck(w, r, func(chk *check) (changed bool) {
 		if chk.Type != "ttl" {
 			http.Error(w, fmt.Sprintf("CheckID %q does not have associated TTL", chk.CheckID), http.StatusInternalServerError)
-			return
+			return false
 		}
+		changed = chk.Status != update.Status || chk.Output != update.Output
 		chk.Status, chk.Output = update.Status, update.Output
+		return changed
 	})
 }
 
 func (c *Consul) deregisterCheck(w http.ResponseWriter, r *http.Request) {
-	c.onCheck(w, r, func(chk *check) { delete(c.checks, chk.CheckID) })
+	c.onCheck(w, r, func(chk *check) (changed bool) {
+		delete(c.checks, chk.CheckID)
+		return true
+	})
 }
 
-// onCheck changes the check that a request names.
-func (c *Consul) onCheck(w http.ResponseWriter, r *http.Request, f func(*check)) {
+// onCheck changes the check that a request names. What is as it was is no news to
+// anybody, as when a TTL check is renewed.
+func (c *Consul) onCheck(w http.ResponseWriter, r *http.Request, f func(*check) (changed bool)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id := r.PathValue("id")
@@ -186,8 +192,9 @@ func (c *Consul) onCheck(w http.ResponseWriter, r *http.Request, f func(*check))
 		http.Error(w, fmt.Sprintf("Unknown check ID %q. Ensure that the check ID is passed, not the check name.", id), http.StatusNotFound)
 		return
 	}
-	f(chk)
-	c.checksChanged(chk.ServiceID)
+	if f(chk) {
+		c.checksChanged(chk.ServiceID)
+	}
 }
 
 func (c *Consul) listChecks(w http.ResponseWriter, r *http.Request) {

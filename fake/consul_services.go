@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -73,7 +74,8 @@ func (c *Consul) Registrar() string {
 	return c.registrar
 }
 
-// Reads counts how often the agent was asked for a service.
+// Reads counts how often the agent was asked for a service: for its registration,
+// its health, or whether it is there.
 func (c *Consul) Reads(id string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,6 +145,9 @@ func (c *Consul) deregisterService(w http.ResponseWriter, r *http.Request) {
 
 func (c *Consul) listServices(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
+	for _, quoted := range regexp.MustCompile(`ID == "([^"]+)"`).FindAllStringSubmatch(r.URL.Query().Get("filter"), -1) {
+		c.reads[quoted[1]]++
+	}
 	all := make(map[string]*api.AgentService, len(c.services))
 	for id, reg := range c.services {
 		all[id] = agentService(reg)

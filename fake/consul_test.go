@@ -102,7 +102,7 @@ func TestConsul_health(t *testing.T) {
 	agent := clientOf(t, c).Agent()
 	alias := api.AgentServiceRegistration{ID: "proxy", Name: "proxy", Checks: api.AgentServiceChecks{{CheckID: "proxy:alias", AliasService: "web-1"}}}
 	c.Add(&alias)
-	must.Eq(t, "Service web-1 could not be found on node node", c.Check("proxy:alias").Output)
+	must.Eq(t, "Service web-1 could not be found on node "+Node, c.Check("proxy:alias").Output)
 	c.Add(&web)
 	c.AddCheck(api.AgentCheck{CheckID: "web-1:disk", ServiceID: "web-1", Status: api.HealthWarning, Type: "http"})
 	for _, want := range []string{api.HealthPassing, api.HealthCritical, api.HealthPassing} {

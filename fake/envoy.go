@@ -38,6 +38,10 @@ const (
 	// public listener; there is none without it.
 	ListenerVariable = "FAKE_LISTENER"
 
+	// LifeVariable is the environment variable with the time after which a fake ends
+	// by itself, "10m"; a minute without it.
+	LifeVariable = "FAKE_LIFE"
+
 	// AdminSocket is where the admin API is, in the working directory.
 	AdminSocket = "admin.sock"
 

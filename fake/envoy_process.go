@@ -11,10 +11,17 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // longestLife ends a fake that a test has forgotten.
-const longestLife = time.Minute
+func longestLife() time.Duration {
+	if life, err := time.ParseDuration(os.Getenv(LifeVariable)); err == nil {
+		return life
+	}
+	return time.Minute
+}
 
 // generation is one Envoy of those that follow each other in a working directory.
 // Files stand there for the messages that Envoys send each other:
@@ -39,7 +46,7 @@ const epochFlag = "--restart-epoch"
 
 // run gives the exit status.
 func (g *generation) run() (int, error) {
-	time.AfterFunc(longestLife, func() { os.Exit(9) })
+	time.AfterFunc(longestLife(), func() { os.Exit(9) })
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	if g.behaviour == Stubborn {
@@ -127,11 +134,20 @@ func (g *generation) awaitPredecessor(message string) {
 
 func messageFile(message string, epoch int) string { return fmt.Sprintf("%s-%d", message, epoch) }
 
+// awaitFile waits for a file in the working directory. The kernel tells of it, as a
+// thousand fakes that look all the time would be the load of a machine; where it
+// gives no more of such descriptors to the user, the fake looks.
 func awaitFile(message string, epoch int) {
-	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
-		if exists(messageFile(message, epoch)) {
-			return
+	look := func() { time.Sleep(5 * time.Millisecond) } //nolint:forbidigo // see above
+	if fd, err := unix.InotifyInit1(unix.IN_CLOEXEC); err == nil {
+		defer func() { _ = unix.Close(fd) }()
+		if _, err := unix.InotifyAddWatch(fd, ".", unix.IN_CREATE); err == nil {
+			events := make([]byte, 4096)
+			look = func() { _, _ = unix.Read(fd, events) }
 		}
+	}
+	for !exists(messageFile(message, epoch)) {
+		look()
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // The driver's block for an upstream's config is typed; Nomad's stanza takes
 // anything.
 var (
-	upstreamKeys = keys("protocol", "connect_timeout_ms", "envoy_listener_json", "envoy_cluster_json", "balance_outbound_connections", "limits", "passive_health_check", "mesh_gateway")
+	upstreamKeys = keys("protocol", "connect_timeout_ms", "envoy_listener_json", "envoy_cluster_json",
+		"balance_outbound_connections", "limits", "passive_health_check", "mesh_gateway")
 
 	upstreamBlocks = map[string]map[string]bool{
 		"limits":               keys("max_connections", "max_pending_requests", "max_concurrent_requests"),

@@ -18,10 +18,11 @@ import (
 const endGrace = 5 * time.Second
 
 // WorkingIn finds the processes whose working directory is dir, whether it is
-// still there or was removed. Where processes run as users of their own, one of
-// root's is somebody who looks around, and is left out.
-func WorkingIn(dir string, user User) ([]Identity, error) {
-	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+// still there or was removed: among those of the group where there is one, else
+// among all of the machine, which costs some 60 µs each. Where processes run as
+// users of their own, one of root's is somebody who looks around, and is left out.
+func WorkingIn(dir string, user User, group Cgroup) ([]Identity, error) {
+	pids, err := candidates(group)
 	if err != nil {
 		return nil, err
 	}
@@ -29,17 +30,14 @@ func WorkingIn(dir string, user User) ([]Identity, error) {
 		dir = filepath.Join(parent, filepath.Base(dir))
 	}
 	var found []Identity
-	for _, link := range links {
-		cwd, err := os.Readlink(link)
+	for _, pid := range pids {
+		proc := "/proc/" + strconv.Itoa(pid)
+		cwd, err := os.Readlink(proc + "/cwd")
 		if err != nil || (cwd != dir && cwd != dir+" (deleted)") {
 			continue // gone meanwhile, or none of ours
 		}
-		if owner, err := os.Stat(filepath.Dir(link)); err != nil || (user.Switch && ownerOf(owner) == 0) {
+		if owner, err := os.Stat(proc); err != nil || (user.Switch && ownerOf(owner) == 0) {
 			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
-		if err != nil {
-			return nil, err
 		}
 		id, err := identify(pid)
 		if isGone(err) {
@@ -51,6 +49,37 @@ func WorkingIn(dir string, user User) ([]Identity, error) {
 		found = append(found, id)
 	}
 	return found, nil
+}
+
+func candidates(group Cgroup) ([]int, error) {
+	if group.tasks() != "" && group.Exists() {
+		return group.Processes()
+	}
+	return Everything()
+}
+
+// Everything lists the pids of all processes of the machine.
+func Everything() ([]int, error) {
+	names, err := readNames("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+func readNames(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Readdirnames(-1)
 }
 
 func isGone(err error) bool {
@@ -65,8 +94,8 @@ func ownerOf(info os.FileInfo) uint32 {
 }
 
 // Args is the command line of a process, with argv[0].
-func Args(id Identity) ([]string, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", id.PID))
+func Args(pid int) ([]string, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
 		return nil, err
 	}

@@ -150,3 +150,6 @@ func pidfdExit(pidfd *os.File) (syscall.WaitStatus, bool) {
 	}
 	return syscall.WaitStatus(info.exitCode), true
 }
+
+// Path is where the kernel shows something of the process: "exe", "fd/3".
+func (id Identity) Path(name string) string { return fmt.Sprintf("/proc/%d/%s", id.PID, name) }

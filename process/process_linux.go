@@ -32,6 +32,10 @@ type Exit struct {
 	// tells how.
 	Unobserved bool
 
+	// Stuck: it was killed and does not end, as when it waits for a disk that
+	// is dead. It may still have its ports.
+	Stuck bool
+
 	// OOMKilled: the kernel ended it for want of memory (see Cgroup.Explain).
 	OOMKilled   bool
 	MemoryLimit int64 // bytes; 0 when it had none
@@ -39,6 +43,8 @@ type Exit struct {
 
 func (e Exit) String() string {
 	switch {
+	case e.Stuck:
+		return "was killed and does not end; what holds it is in /proc/<pid>/stack, and its ports may still be taken"
 	case e.OOMKilled:
 		return e.outOfMemory()
 	case e.Unobserved:

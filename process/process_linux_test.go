@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -152,22 +151,6 @@ func TestParseStat(t *testing.T) {
 		_, err := parseStat([]byte(bad))
 		must.Error(t, err)
 	}
-}
-
-// The kernel tells a directory without the symbolic links on the way to it.
-func TestWorkingIn_symlink(t *testing.T) {
-	real, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
-	must.NoError(t, os.Symlink(real, link))
-	dir := filepath.Join(link, "run")
-	must.NoError(t, os.Mkdir(dir, 0o700))
-	cmd := exec.CommandContext(t.Context(), "sleep", "300")
-	cmd.Dir = dir
-	must.NoError(t, cmd.Start())
-	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
-	found, err := WorkingIn(dir, User{})
-	must.NoError(t, err)
-	must.Len(t, 1, found)
-	must.Eq(t, cmd.Process.Pid, found[0].PID)
 }
 
 // eventually waits for a condition.

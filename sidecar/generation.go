@@ -2,29 +2,21 @@ package sidecar
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"os"
-	"reflect"
 	"slices"
-	"strconv"
-	"syscall"
 	"time"
 
-	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
-// generation is one Envoy process of a sidecar: the first, or one that took
-// the sockets over from another by a hot restart. Its epoch is its number, as
-// Envoy counts them.
+// generation is one process of a proxy: the first, or one that took the sockets
+// over from another by a hot restart. Its epoch is its number.
 type generation struct {
 	epoch   int
 	proc    *process.Process
 	started time.Time
-	version string // of Envoy
+	version string // of the program
 }
 
 // generations are those of a sidecar that run. The value is replaced as a
@@ -36,19 +28,20 @@ type generations struct {
 
 func (g generations) all() []generation { return append(slices.Clone(g.leaving), g.current) }
 
-// findGenerations finds the Envoys that run in a run directory, the oldest
-// first, whoever started them: only Envoy's user and root may enter it.
-func findGenerations(run Run) ([]generation, error) {
-	ids, err := process.WorkingIn(run.Dir, run.User)
+// findGenerations finds those that run in the run directory, the oldest first,
+// whoever started them: only the program's user and root may enter it.
+func (s *Sidecar) findGenerations() ([]generation, error) {
+	run := s.spec.Run
+	ids, err := process.WorkingIn(run.Dir, run.User, run.Cgroup)
 	if err != nil {
 		return nil, err
 	}
 	var found []generation
 	for _, id := range ids {
-		args, _ := process.Args(id) // none of one that is gone
-		epoch, ok := envoy.EpochOf(args)
+		args, _ := process.Args(id.PID) // none of one that is gone
+		epoch, ok := s.program.Epoch(args)
 		if !ok || !process.LeadsSession(id) {
-			continue // somebody's shell, or what an Envoy has started
+			continue // somebody's shell, or what a generation has started
 		}
 		proc, err := process.Attach(id)
 		if err != nil {
@@ -62,103 +55,67 @@ func findGenerations(run Run) ([]generation, error) {
 	return found, nil
 }
 
-// endTimeout is far longer than a process that was killed takes to be gone.
-const endTimeout = 5 * time.Second
-
-// end kills what is left of a generation.
-func (g generation) end() error {
+// end kills what is left of a generation. The error says that it does not end.
+func (s *Sidecar) end(ctx context.Context, g generation) error {
 	if err := g.proc.KillGroup(); err != nil {
 		return err
 	}
-	late := time.NewTimer(endTimeout)
+	late := time.NewTimer(s.Timing.End)
 	defer late.Stop()
 	select {
 	case <-g.proc.Done():
 		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-late.C:
-		return fmt.Errorf("Envoy (pid %d) is not gone %s after it was killed", g.proc.ID.PID, endTimeout)
+		return fmt.Errorf("%s (pid %d) is not gone %s after it was killed", s.program.Name(), g.proc.ID.PID, s.Timing.End)
 	}
 }
 
-// outdated says why the generation should be succeeded: its bootstrap is not
-// what would be rendered now, or its binary is not the one at the path. Both
-// are asked of the process itself, so nothing has to be remembered.
-func (g generation) outdated(content []byte, path string) (why string, err error) {
-	running, err := g.bootstrap()
-	if err != nil {
-		return "", err
-	}
-	if same, err := sameJSON(running, content); err != nil {
-		return "", err
-	} else if !same {
-		return "its bootstrap has changed", nil
-	}
-	if replaced, err := g.binaryReplaced(path); err != nil {
-		return "", err
-	} else if replaced {
-		return "the binary " + path + " has changed", nil
-	}
-	return "", nil
-}
+func (g generation) procPath(name string) string { return g.proc.ID.Path(name) }
 
-// maxBootstrap is far more than any bootstrap has.
-const maxBootstrap = 16 << 20
+// leaveGrace is how long a generation that leaves may take altogether.
+func (s *Sidecar) leaveGrace() time.Duration { return s.spec.DrainTimeout + s.Timing.Leave }
 
-// bootstrap is what the generation was started with. Envoy could have put
-// something else in its place: a FIFO that nobody writes to, or a file without end.
-func (g generation) bootstrap() (content []byte, err error) {
-	f, err := os.OpenFile(g.procPath("fd/"+strconv.Itoa(envoy.BootstrapFD)), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err == nil {
-		defer func() { err = errors.Join(err, f.Close()) }()
-		var info os.FileInfo
-		if info, err = f.Stat(); err == nil && !isBootstrap(info) {
-			err = fmt.Errorf("it is no such file any more (mode %s, %d bytes)", info.Mode(), info.Size())
+// follow waits until a generation has left. Its successor ends it when its time
+// is over, and a generation that stays is killed. Somebody stands in for it for as long as the
+// successor may have something to say. (The next generation but one has a place of
+// its own.)
+func (s *supervisor) follow(ctx context.Context, g generation) {
+	s.beside.Go(func() {
+		if !s.hasEnded(ctx, g) {
+			return
 		}
-	}
-	if err == nil {
-		content, err = io.ReadAll(io.LimitReader(f, maxBootstrap))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the bootstrap that Envoy runs with: %w", err)
-	}
-	return content, nil
+		s.beside.Go(func() { s.standIn(ctx, g.epoch) })
+		select {
+		case s.restarts.left <- g:
+		case <-ctx.Done():
+		}
+	})
 }
 
-// isBootstrap knows a file that lies nowhere, as secretFile makes it: nothing
-// else is read on the word of Envoy.
-func isBootstrap(info os.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stat.Nlink == 0 && info.Mode().IsRegular() && info.Size() <= maxBootstrap
+// hasEnded waits for the end of a generation that leaves, and sees to it. It tells
+// whether that is to be told of.
+func (s *supervisor) hasEnded(ctx context.Context, g generation) bool {
+	late := time.NewTimer(s.leaveGrace())
+	defer late.Stop()
+	select {
+	case <-g.proc.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	case <-late.C:
+	}
+	if err := s.end(ctx, g); err != nil {
+		s.Log.Error("could not end a generation that did not leave", "proxy", s.place.ID, "generation", g.epoch, "error", err)
+	}
+	return ctx.Err() == nil
 }
 
-// binaryReplaced does not know of a script that starts Envoy.
-func (g generation) binaryReplaced(path string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
+func (s *supervisor) standIn(ctx context.Context, epoch int) {
+	ctx, cancel := context.WithTimeout(ctx, s.leaveGrace())
+	defer cancel()
+	if err := s.program.StandIn(ctx, epoch); err != nil {
+		s.Log.Warn("could not stand in for a generation that has left", "proxy", s.place.ID, "generation", epoch, "error", err)
 	}
-	defer func() { _ = f.Close() }()
-	magic := make([]byte, 4)
-	if _, err := io.ReadFull(f, magic); err != nil || string(magic) != "\x7fELF" {
-		return false, nil
-	}
-	now, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	runs, err := os.Stat(g.procPath("exe"))
-	return err == nil && !os.SameFile(runs, now), err
-}
-
-func (g generation) procPath(name string) string {
-	return fmt.Sprintf("/proc/%d/%s", g.proc.ID.PID, name)
-}
-
-// sameJSON compares what two documents say, not how.
-func sameJSON(a, b []byte) (bool, error) {
-	var x, y any
-	if err := errors.Join(json.Unmarshal(a, &x), json.Unmarshal(b, &y)); err != nil {
-		return false, fmt.Errorf("compare bootstraps: %w", err)
-	}
-	return reflect.DeepEqual(x, y), nil
 }

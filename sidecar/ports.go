@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 
 // claimPorts proves that nobody else holds a port the proxy will listen on.
 func (s *Sidecar) claimPorts(ctx context.Context) error {
-	for _, port := range listenPorts(s.spec) {
+	for _, port := range s.place.Ports {
 		if err := checkPortFree(ctx, s.spec.Run.Network, port); err != nil {
 			return err
 		}
@@ -22,41 +21,7 @@ func (s *Sidecar) claimPorts(ctx context.Context) error {
 	return nil
 }
 
-// publicListener is where Envoy listens for peers.
-func publicListener(s Spec) Port {
-	public := s.Listener
-	if bind, ok := s.Proxy.Config["bind_address"].(string); ok {
-		public.Address = bind
-	}
-	return public
-}
-
-// knowsListener is false for gateways, and for proxies that are no sidecars.
-func (s *Sidecar) knowsListener() bool { return s.spec.Listener.Number != 0 }
-
-// listenPorts are those that Envoy will listen on.
-func listenPorts(s Spec) []Port {
-	var ports []Port
-	public := publicListener(s)
-	if public.Number != 0 { // else it is not known
-		ports = append(ports, public)
-	}
-	for _, path := range s.Proxy.Expose.Paths {
-		ports = append(ports, Port{Label: "expose " + path.Path, Address: public.Address, Number: path.ListenerPort})
-	}
-	for _, u := range s.Proxy.Upstreams {
-		if u.LocalBindSocketPath == "" {
-			ports = append(ports, Port{
-				Label:   "upstream " + u.DestinationName,
-				Address: cmp.Or(u.LocalBindAddress, loopback),
-				Number:  u.LocalBindPort,
-			})
-		}
-	}
-	return ports
-}
-
-// checkPortFree fails when somebody listens on the port. Two Envoys of one
+// checkPortFree fails when somebody listens on the port. Two programs of one
 // user would share it silently (SO_REUSEPORT) and split its traffic.
 func checkPortFree(ctx context.Context, network process.Network, p Port) error {
 	err := network.Do(func() error {

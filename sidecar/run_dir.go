@@ -9,14 +9,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"nomad-driver-connect/process"
 )
 
-// adminSocket is the name of the admin API's socket in the run directory.
-const adminSocket = "admin.sock"
-
-// makeRunDir makes Envoy's own directory: nobody else may look into it.
+// makeRunDir makes the program's own directory: nobody else may look into it.
 func makeRunDir(r Run) error {
 	// What an earlier run of this very task left behind goes first.
 	if err := os.RemoveAll(r.Dir); err != nil {
@@ -34,44 +29,14 @@ func makeRunDir(r Run) error {
 	return nil
 }
 
-// secretFile gives a file that lies nowhere: it is memory of the processes
-// that have it open, and the user's alone.
-func secretFile(name string, content []byte, user process.User) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("make a memory file: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if err := fillSecret(f, content, user); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the bootstrap to memory: %w", err), f.Close())
-	}
-	return f, nil
-}
-
-func fillSecret(f *os.File, content []byte, user process.User) error {
-	if err := f.Chmod(0o400); err != nil {
-		return err
-	}
-	if user.Switch {
-		if err := f.Chown(int(user.UID), int(user.GID)); err != nil {
-			return err
-		}
-	}
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	_, err := f.Seek(0, 0)
-	return err
-}
-
-// logPipeSize is how much of Envoy's log waits for a reader: the most that
+// logPipeSize is how much of a log waits for a reader: the most that
 // Linux gives to everybody.
 const logPipeSize = 1 << 20
 
-// openLog opens where Envoy's output goes: a FIFO in the allocation's directory,
+// openLog opens where the program's output goes: a FIFO in the allocation's directory,
 // or /dev/null. Other tasks can write to that directory, so nothing else is
 // opened in its place. The FIFO is opened for reading, too, so that it always
-// has a reader and Envoy never gets EPIPE when Nomad's is away; it never blocks;
+// has a reader and the program never gets EPIPE when Nomad's is away; it never blocks;
 // and it holds a megabyte before lines are lost.
 func openLog(root, path string) (*os.File, error) {
 	if path == os.DevNull {
@@ -88,7 +53,7 @@ func openLog(root, path string) (*os.File, error) {
 	if err == nil {
 		// Less room is no reason to fail.
 		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, logPipeSize)
-		// Fd may have made the description blocking, and Envoy inherits it.
+		// Fd may have made the description blocking, and the program inherits it.
 		err = syscall.SetNonblock(int(f.Fd()), true)
 	}
 	if err != nil {

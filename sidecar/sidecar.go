@@ -9,43 +9,47 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"nomad-driver-connect/bootstrap"
-	"nomad-driver-connect/consul"
-	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/process"
 )
 
 // Emit tells the user of the sidecar what happened, in a sentence.
 type Emit func(sentence string)
 
+// Host is what a sidecar has of the program that it lives in.
+type Host struct {
+	Emit   Emit
+	Log    hclog.Logger
+	Timing Timing
+
+	// Changed looks at what lies on the node and belongs to the sidecar: tokens,
+	// the binary, the operator's settings. It tells whether anything is other than
+	// it was when it last looked. It may take as long as a job's file lets it.
+	Changed func() (bool, error)
+}
+
 // Sidecar is one proxy, from its registration to its end.
 type Sidecar struct {
-	spec   Spec
-	consul *consul.Client
-	agents *consul.Agents
-	watch  *consul.Watch
-	admin  envoy.Admin
-	needs  envoy.Needs // what Envoy is to hear before it is ready
-	host   Host
-	emit   Emit
-	log    hclog.Logger
-	undo   undo
-
-	registrar registrar
+	spec    Spec
+	member  Member
+	program Program
+	Host
+	undo undo
 
 	// Set while it starts or is attached to; not changed after.
-	attached bool   // by Attach, not by Start
-	version  string // of the Envoy that it starts with
-	agent    consul.AgentInfo
-	parent   *ParentService // nil when standalone
+	attached bool // by Attach, not by Start
+	place    Place
 	started  time.Time
 
-	oomKills atomic.Uint64 // in the cgroup, that are told of or were before Envoy
+	oomKills atomic.Uint64 // in the cgroup, that are told of or were before the start
 	running  atomic.Pointer[generations]
 	status   atomic.Pointer[Status]
-	stop     chan stopRequest
-	hup      chan struct{} // asks for a hot restart
-	done     chan struct{}
+
+	hup       chan struct{} // asks for a hot restart
+	stop      chan stopRequest
+	unstopped context.Context // ends when a stop is asked for
+	askStop   func()
+	done      chan struct{} // closed when the program is gone
+	over      chan struct{} // closed when nothing is left to do
 }
 
 // current is the generation that serves.
@@ -56,7 +60,7 @@ type Phase string
 
 // The phases, in their order.
 const (
-	Warming  Phase = "warming"  // Envoy is ready, the local service has not answered yet
+	Warming  Phase = "warming"  // it is ready, the local service has not answered yet
 	Serving  Phase = "serving"  // peers are routed to it
 	Draining Phase = "draining" // withdrawn; connections from peers come to their end
 	Exited   Phase = "exited"
@@ -64,76 +68,51 @@ const (
 
 // Status is a snapshot of a sidecar.
 type Status struct {
-	Phase        Phase
-	ProxyID      string
-	Listener     string
-	EnvoyVersion string
-	Epoch        int // how often Envoy was hot restarted
-	Process      process.Identity
-	StartedAt    time.Time
-	Exit         process.Exit // meaningful when Phase is Exited
+	Phase     Phase
+	Place     Place
+	Version   string // of the program
+	Epoch     int    // how often it was hot restarted
+	Process   process.Identity
+	StartedAt time.Time
+	Exit      process.Exit // meaningful when Phase is Exited
 }
 
 // State is what must be remembered to find a sidecar again. It holds no secret.
 type State struct {
-	Process      process.Identity
-	StartedAt    time.Time
-	EnvoyVersion string
-	Parent       *ParentService // nil when standalone
+	Process   process.Identity
+	StartedAt time.Time
+	Version   string // of the program
+	Place     Place
 
 	// OOMKills is how many processes the kernel had killed in the cgroup, for
 	// want of memory, before this one was started.
 	OOMKills uint64
 }
 
-// Host is what a sidecar has of the program that it lives in.
-type Host struct {
-	Agents *consul.Agents // shared by all sidecars
-	Watch  *consul.Watch  // shared by all sidecars
-	Emit   Emit
-	Log    hclog.Logger
-
-	// Renew gives the specification as it would be now: with the token that
-	// lies in the task's file, and the node's Envoy.
-	Renew func(Spec) (Spec, error)
-}
-
-func newSidecar(spec Spec, host Host) (*Sidecar, error) {
-	client, err := consul.New(spec.Consul)
-	if err != nil {
-		return nil, err
-	}
+func newSidecar(spec Spec, member Member, program Program, host Host) *Sidecar {
 	s := &Sidecar{
-		spec:   spec,
-		consul: client,
-		agents: host.Agents,
-		watch:  host.Watch,
-		admin:  envoy.NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, spec.Run.Dir, spec.Run.Network),
-		needs:  envoy.Needs{Stream: true, Clusters: true, Listeners: true},
-		host:   host,
-		emit:   host.Emit,
-		log:    host.Log,
-		stop:   make(chan stopRequest),
-		hup:    make(chan struct{}, 1),
-		done:   make(chan struct{}),
+		spec:    spec,
+		member:  member,
+		program: program,
+		Host:    host,
+		hup:     make(chan struct{}, 1),
+		stop:    make(chan stopRequest),
+		done:    make(chan struct{}),
+		over:    make(chan struct{}),
 	}
-	s.chooseRegistrar() // readGiven may know better
-	return s, nil
+	s.unstopped, s.askStop = context.WithCancel(context.Background())
+	return s
 }
 
-// Start registers the proxy, starts Envoy and returns when it is ready for the
-// app. When it fails, nothing is left behind; an *InvalidError is the user's
+// Start registers the proxy, starts its program and returns when that is ready for
+// the app. When it fails, nothing is left behind; an *InvalidError is the user's
 // mistake, every other error may pass.
-func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
-	s, err := newSidecar(spec, host)
-	if err != nil {
-		return nil, err
-	}
+func Start(ctx context.Context, spec Spec, member Member, program Program, host Host) (*Sidecar, error) {
+	s := newSidecar(spec, member, program, host)
 	if err := s.start(ctx); err != nil {
 		if undoErr := s.undo.run(context.WithoutCancel(ctx)); undoErr != nil {
-			s.log.Error("something is left behind of a sidecar that did not start", "proxy", s.proxyID(), "error", undoErr)
+			s.Log.Error("something is left behind of a sidecar that did not start", "proxy", s.place.ID, "error", undoErr)
 		}
-		s.consul.Close()
 		return nil, err
 	}
 	s.publish(Warming, process.Exit{})
@@ -141,25 +120,23 @@ func Start(ctx context.Context, spec Spec, host Host) (*Sidecar, error) {
 	return s, nil
 }
 
-// Spec is the specification, complete with what was found when it was started.
-func (s *Sidecar) Spec() Spec { return s.spec }
-
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
-	return State{Process: s.current().proc.ID, StartedAt: s.started, EnvoyVersion: s.version, Parent: s.parent, OOMKills: s.oomKills.Load()}
+	now := s.current()
+	return State{Process: now.proc.ID, StartedAt: s.started, Version: now.version, Place: s.place, OOMKills: s.oomKills.Load()}
 }
 
 // Status gives the latest snapshot.
 func (s *Sidecar) Status() Status { return *s.status.Load() }
 
-// Done is closed when Envoy is gone and Status tells how it ended.
+// Done is closed when the program is gone and Status tells how it ended.
 func (s *Sidecar) Done() <-chan struct{} { return s.done }
 
-// User is whom Envoy runs as.
+// User is whom the program runs as.
 func (s *Sidecar) User() process.User { return s.spec.Run.User }
 
-// Signal goes to Envoy; SIGHUP asks for a hot restart, whose result is told in
-// an event.
+// Signal goes to the program; SIGHUP asks for a hot restart, whose result is told
+// in an event.
 func (s *Sidecar) Signal(sig syscall.Signal) error {
 	if sig != syscall.SIGHUP {
 		return s.current().proc.Signal(sig)
@@ -177,16 +154,14 @@ func (s *Sidecar) Signal(sig syscall.Signal) error {
 }
 
 func (s *Sidecar) publish(phase Phase, exit process.Exit) {
+	now := s.current()
 	s.status.Store(&Status{
-		Phase:        phase,
-		ProxyID:      s.proxyID(),
-		Listener:     s.spec.Listener.HostPort(),
-		EnvoyVersion: s.current().version,
-		Epoch:        s.current().epoch,
-		Process:      s.current().proc.ID,
-		StartedAt:    s.started,
-		Exit:         exit,
+		Phase:     phase,
+		Place:     s.place,
+		Version:   now.version,
+		Epoch:     now.epoch,
+		Process:   now.proc.ID,
+		StartedAt: s.started,
+		Exit:      exit,
 	})
 }
-
-func (s *Sidecar) proxyID() string { return s.spec.proxyID(s.parent) }

@@ -3,12 +3,11 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
 
-	"nomad-driver-connect/consul"
+	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
 )
 
@@ -17,67 +16,105 @@ type stopRequest struct {
 	deadline time.Time
 }
 
+// destroyTimeout bounds what Destroy asks of others.
+const destroyTimeout = 5 * time.Second
+
 // Stop withdraws the registration, lets the connections from peers come to
-// their end, then ends Envoy with the signal, and with SIGKILL of all its
-// processes when the timeout has passed. It returns when Envoy is gone.
+// their end, then ends the program with the signal, and with SIGKILL of all its
+// processes when the timeout has passed. It returns when nothing is left to do.
 func (s *Sidecar) Stop(sig syscall.Signal, timeout time.Duration) {
 	req := stopRequest{signal: sig, deadline: time.Now().Add(timeout)}
+	s.askStop()
 	select {
 	case s.stop <- req:
-	case <-s.done:
+	case <-s.over:
 	}
-	<-s.done
+	<-s.over
 }
 
-// Destroy leaves nothing behind, whatever state the sidecar is in.
+// Destroy leaves nothing behind, whatever state the sidecar is in. It may be
+// repeated when it fails.
 func (s *Sidecar) Destroy(ctx context.Context) error {
-	s.Stop(syscall.SIGKILL, consul.RequestTimeout)
-	err := s.undo.run(ctx)
-	s.consul.Close()
+	s.Stop(syscall.SIGKILL, destroyTimeout)
+	return s.undo.run(ctx)
+}
+
+// crashed tells the mesh and the user of an end that nobody asked for: the mesh
+// again and again, until it knows or the sidecar is destroyed.
+func (s *supervisor) crashed(ctx context.Context) {
+	exit := s.explain(s.current().proc.Exit())
+	sentence := s.program.Name() + " " + exit.String()
+	s.standing.Open, s.standing.Why = false, sentence
+	err := s.tellEnd(ctx)
+	if err := s.kill(ctx); err != nil { // older generations
+		s.Log.Error("could not kill what is left of a proxy", "proxy", s.place.ID, "error", err)
+	}
+	s.Emit(sentence)
+	s.publish(Exited, exit)
+	close(s.done)
+	for err != nil && !s.away {
+		s.telling.note(s.Sidecar, err, "tell the mesh of the end")
+		select {
+		case <-s.unstopped.Done():
+			return
+		case <-time.After(s.retry.Next()):
+		}
+		err = s.tellEnd(ctx)
+	}
+}
+
+// tellEnd tells the mesh that peers are not to come any more.
+func (s *supervisor) tellEnd(ctx context.Context) error {
+	if s.away {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.News)
+	defer cancel()
+	_, err := s.member.Tell(ctx, s.standing)
 	return err
 }
 
-// crashed tells Consul and the user of an end that nobody asked for.
-func (s *Sidecar) crashed(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
-	defer cancel()
-	exit := s.explain(s.current().proc.Exit())
-	sentence := "Envoy " + exit.String()
-	if err := s.registrar.sayCrashed(ctx, sentence); err != nil {
-		s.log.Warn("could not tell Consul of the crash", "proxy", s.proxyID(), "error", err)
-	}
-	if err := s.kill(ctx); err != nil { // older generations
-		s.log.Error("could not kill what is left of Envoy", "proxy", s.proxyID(), "error", err)
-	}
-	s.emit(sentence)
-	s.publish(Exited, exit)
-}
-
-// shutDown withdraws, drains, then ends Envoy. A Consul that does not answer
+// shutDown withdraws, drains, then ends the program. A mesh that does not answer
 // takes no more than half of the time.
-func (s *Sidecar) shutDown(ctx context.Context, req stopRequest) {
+func (s *supervisor) shutDown(ctx context.Context, req stopRequest) {
 	withdrawing, cancel := context.WithTimeout(ctx, time.Until(req.deadline)/2)
-	registered, withdrawn := s.registrar.withdraw(withdrawing)
+	farewell, failed := s.withdraw(withdrawing)
 	cancel()
 	s.publish(Draining, process.Exit{})
 	if req.signal != syscall.SIGKILL { // Destroy is in no mood to wait
-		s.drain(ctx, drainUntil(time.Now(), req.deadline, s.spec.DrainTimeout), registered)
+		s.drain(ctx, drainUntil(time.Now(), req.deadline, s.spec.DrainTimeout), farewell.Heard)
 	}
-	exit := s.end(ctx, req)
-	if withdrawn == nil {
-		s.emit("Stopped: " + s.registrar.withdrawn() + "Envoy " + exit.String())
-	} else {
-		s.emit(fmt.Sprintf("Stopped: Envoy %s; could not withdraw it: %v", exit, withdrawn))
+	exit := s.terminate(ctx, req)
+	sentence := "Stopped: "
+	if failed == nil && farewell.Said != "" {
+		sentence += farewell.Said + ", "
 	}
+	sentence += s.program.Name() + " " + exit.String()
+	if failed != nil {
+		sentence += "; could not withdraw it: " + failed.Error()
+	}
+	s.Emit(sentence)
 	s.publish(Exited, exit)
+	close(s.done)
 }
 
-// end signals all generations, and kills what has not ended in time.
-func (s *Sidecar) end(ctx context.Context, req stopRequest) process.Exit {
+// withdraw leaves the mesh, and tries again for a moment when that fails. Destroy tries
+// once more, and so does the driver after it.
+func (s *supervisor) withdraw(ctx context.Context) (Farewell, error) {
+	for began := time.Now(); ; {
+		farewell, err := s.member.Leave(ctx)
+		if err == nil || time.Since(began) > s.Timing.News || pace.Wait(ctx, s.retry.Next()) != nil {
+			return farewell, err
+		}
+	}
+}
+
+// terminate signals all generations, and kills what has not ended in time.
+func (s *Sidecar) terminate(ctx context.Context, req stopRequest) process.Exit {
 	running := s.running.Load().all()
 	for _, g := range running {
 		if err := g.proc.Signal(req.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			s.log.Warn("could not signal Envoy", "signal", req.signal, "pid", g.proc.ID.PID, "error", err)
+			s.Log.Warn("could not signal the program", "signal", req.signal, "pid", g.proc.ID.PID, "error", err)
 		}
 	}
 	expired := time.NewTimer(time.Until(req.deadline))
@@ -89,9 +126,14 @@ func (s *Sidecar) end(ctx context.Context, req stopRequest) process.Exit {
 		case <-expired.C:
 		}
 		if err := s.kill(ctx); err != nil {
-			s.log.Error("could not kill Envoy", "proxy", s.proxyID(), "error", err)
+			s.Log.Error("could not kill the program", "proxy", s.place.ID, "error", err)
 		}
 		break
 	}
-	return s.current().proc.Exit()
+	select {
+	case <-s.current().proc.Done():
+		return s.current().proc.Exit()
+	default:
+		return process.Exit{Stuck: true, At: time.Now()}
+	}
 }

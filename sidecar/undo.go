@@ -12,33 +12,36 @@ type undo []func(context.Context) error
 
 func (u *undo) push(f func(context.Context) error) { *u = append(*u, f) }
 
-// run takes everything back, whatever fails on the way.
+// run takes everything back, whatever fails on the way. What failed is kept, to be
+// tried again.
 func (u *undo) run(ctx context.Context) error {
 	var errs []error
+	var failed undo
 	for i := len(*u) - 1; i >= 0; i-- {
-		errs = append(errs, (*u)[i](ctx))
+		if err := (*u)[i](ctx); err != nil {
+			errs = append(errs, err)
+			failed = append(undo{(*u)[i]}, failed...)
+		}
 	}
-	*u = nil
+	*u = failed
 	return errors.Join(errs...)
 }
 
-// What follows are the undo steps; each may run again.
+// What follows are undo steps.
 
-func (s *Sidecar) withdraw(ctx context.Context) error {
-	_, err := s.registrar.withdraw(ctx)
+func (s *Sidecar) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, destroyTimeout)
+	defer cancel()
+	_, err := s.member.Leave(ctx)
 	return err
 }
 
-func (s *Sidecar) kill(context.Context) error {
+func (s *Sidecar) kill(ctx context.Context) error {
 	var errs []error
 	for _, g := range s.running.Load().all() {
-		errs = append(errs, g.end())
+		errs = append(errs, s.end(ctx, g))
 	}
 	return errors.Join(errors.Join(errs...), s.spec.Run.Cgroup.Kill())
 }
 
 func (s *Sidecar) removeRunDir(context.Context) error { return os.RemoveAll(s.spec.Run.Dir) }
-
-func (s *Sidecar) removeSharedMemory(context.Context) error {
-	return s.spec.sharedMemory().Remove()
-}

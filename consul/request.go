@@ -1,0 +1,128 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// ask runs one request that changes nothing.
+func (c *Client) ask(ctx context.Context, request func(*api.QueryOptions) error) error {
+	return c.withToken(ctx, nil, request)
+}
+
+// tell runs one request that changes something, in its turn: what was begun before
+// and given up by its caller is through, so that the last word holds.
+func (c *Client) tell(ctx context.Context, request func(*api.QueryOptions) error) error {
+	return c.withToken(ctx, c.turn, request)
+}
+
+// withToken tries a request again whose token Consul does not know, when another
+// token lies there by now. Others do not wait while a file of the job is read.
+func (c *Client) withToken(ctx context.Context, turn chan struct{}, request func(*api.QueryOptions) error) error {
+	err := c.carryOut(ctx, turn, request)
+	if tokenUnknown(err) && c.read != nil && c.renewWithin(ctx) {
+		err = c.carryOut(ctx, turn, request)
+	}
+	return err
+}
+
+// carryOut waits until a request may begin, and then for its end. Both end with
+// ctx, but a request that has begun is carried through within the client's timeout:
+// to break it off would close its connection while the agent works on it still, and
+// a thousand sidecars that begin anew would have more than the agent allows.
+func (c *Client) carryOut(ctx context.Context, turn chan struct{}, request func(*api.QueryOptions) error) error {
+	release, err := begin(ctx, turn, c.slots)
+	if err != nil {
+		return err
+	}
+	result := make(chan error, 1)
+	go func() {
+		defer release()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+		defer cancel()
+		result <- request((&api.QueryOptions{Token: c.Tokens().Task}).WithContext(ctx))
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// begin takes a place in each of the channels, nil for none needed.
+func begin(ctx context.Context, places ...chan struct{}) (release func(), err error) {
+	var taken []chan struct{}
+	release = func() {
+		for _, place := range taken {
+			<-place
+		}
+	}
+	for _, place := range places {
+		if place == nil {
+			continue
+		}
+		select {
+		case place <- struct{}{}:
+			taken = append(taken, place)
+		case <-ctx.Done():
+			release()
+			return nil, ctx.Err()
+		}
+	}
+	return release, nil
+}
+
+// tokenUnknown tells Consul's answer to a token that it does not know, or no more.
+func tokenUnknown(err error) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && strings.Contains(status.Body, aclNotFound)
+}
+
+// unreachable makes a sentence of a failed request: what was tried, where,
+// what came of it and what to do.
+func (c *Client) unreachable(doing string, err error) error {
+	var status api.StatusError
+	if !errors.As(err, &status) {
+		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
+	}
+	if tokenUnknown(err) {
+		return fmt.Errorf("%s: Consul at %s does not know the ACL token: %s%s", doing, c.cfg.Address, strings.TrimSpace(status.Body), c.whereTokens())
+	}
+	if status.Code == http.StatusForbidden {
+		who := "no ACL token is given"
+		if c.Tokens().Task != "" {
+			who = "the ACL token does not allow it"
+		}
+		return fmt.Errorf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)
+	}
+	return fmt.Errorf("%s: Consul at %s answers %d: %s", doing, c.cfg.Address, status.Code, strings.TrimSpace(status.Body))
+}
+
+// whereTokens says where a token that Consul knows is waited for.
+func (c *Client) whereTokens() string {
+	if c.cfg.TokenFile == "" {
+		return ""
+	}
+	return "; a new one is taken as soon as it lies in " + c.cfg.TokenFile
+}
+
+// rootCause drops the request's URL, which is long and says nothing to a user.
+func rootCause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+func isStatus(err error, code int) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && status.Code == code
+}

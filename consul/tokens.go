@@ -1,0 +1,60 @@
+package consul
+
+import (
+	"cmp"
+	"context"
+)
+
+// Tokens are the ACL tokens that a client acts with.
+type Tokens struct {
+	Task  string // of a task's sidecar; empty for the anonymous one
+	Agent string // the operator's, for what is asked of the agent itself
+}
+
+// ReadTokens reads them where they lie now. It may take as long as a job's file
+// lets it.
+type ReadTokens func() (Tokens, error)
+
+// Tokens are those of the requests to come.
+func (c *Client) Tokens() Tokens { return *c.tokens.Load() }
+
+// SetTokens changes them.
+func (c *Client) SetTokens(tokens Tokens) { c.tokens.Store(&tokens) }
+
+// Renew reads the tokens anew, and tells whether they have changed. When no token is
+// found any more the old one is kept, so that the sidecar serves on.
+func (c *Client) Renew() (changed bool, err error) {
+	if c.read == nil {
+		return false, nil
+	}
+	before := c.Tokens()
+	now, err := c.read()
+	if err != nil {
+		return false, err
+	}
+	now.Task = cmp.Or(now.Task, before.Task)
+	c.SetTokens(now)
+	return now != before, nil
+}
+
+// renewWithin is Renew for somebody who cannot wait for a file that does not
+// answer.
+func (c *Client) renewWithin(ctx context.Context) (changed bool) {
+	select {
+	case c.reading <- struct{}{}:
+	default:
+		return false // somebody reads, or has hung there
+	}
+	result := make(chan bool, 1)
+	go func() {
+		defer func() { <-c.reading }()
+		changed, err := c.Renew()
+		result <- err == nil && changed
+	}()
+	select {
+	case changed = <-result:
+		return changed
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,87 @@
+package driver
+
+import (
+	"errors"
+	"hash/fnv"
+	"os"
+	"syscall"
+
+	"nomad-driver-connect/consul"
+)
+
+// stamp tells apart what lies on the node and what the next generation of an Envoy
+// would be started with.
+type stamp struct {
+	files     [4]fileStamp // of tokens
+	tokens    consul.Tokens
+	path      string
+	binary    fileStamp
+	ca        fileStamp
+	bootstrap uint64
+}
+
+// fileStamp tells a file from another at its path. It is zero where there is none.
+type fileStamp struct{ device, inode, size, modified, changed uint64 }
+
+func stampFile(path string) fileStamp {
+	if path == "" {
+		return fileStamp{}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileStamp{}
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileStamp{}
+	}
+	return fileStamp{stat.Dev, stat.Ino, uint64(stat.Size), uint64(stat.Mtim.Nano()), uint64(stat.Ctim.Nano())}
+}
+
+// changed implements sidecar.Host. A sidecar that was found again reports a change at
+// its first look. Token files are read only when they are others: a thousand sidecars
+// look every few seconds. A file that cannot be read counts as unchanged.
+func (x *proxy) changed() (bool, error) {
+	now, err := x.look()
+	if now.files != x.stamp.files {
+		if _, tokenErr := x.client.Renew(); tokenErr != nil {
+			now.files, err = x.stamp.files, errors.Join(err, tokenErr) // it is tried again
+		}
+	}
+	now.tokens = x.client.Tokens() // they may have been renewed for a question to Consul
+	different := now.asItMatters() != x.stamp.asItMatters()
+	x.stamp = now
+	return different, err
+}
+
+// asItMatters leaves out what is no reason to act by itself.
+func (s stamp) asItMatters() stamp {
+	s.files = [4]fileStamp{}
+	return s
+}
+
+// look gives a whole stamp in any case.
+func (x *proxy) look() (stamp, error) {
+	now, errs := x.stamp, []error{}
+	for i, file := range x.plugin.tokenFiles(x.spec, x.config) {
+		now.files[i] = stampFile(file)
+	}
+	now.tokens, now.ca = x.client.Tokens(), stampFile(x.spec.Consul.GRPCCAFile)
+	if x.spec.Envoy.Named {
+		now.path, now.binary = x.spec.Envoy.Path, stampFile(x.spec.Envoy.Path)
+	} else if found := x.plugin.nodeEnvoyNow(); found.err == nil {
+		now.path, now.binary = found.path, found.binary
+	} else {
+		errs = append(errs, found.err)
+	}
+	if x.spec.External == "" {
+		return now, errors.Join(errs...)
+	}
+	content, err := x.readExternal()
+	if err == nil {
+		hash := fnv.New64a()
+		_, _ = hash.Write(content)
+		now.bootstrap = hash.Sum64()
+	}
+	return now, errors.Join(append(errs, err)...)
+}

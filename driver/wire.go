@@ -1,0 +1,104 @@
+package driver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
+	"nomad-driver-connect/mesh"
+	"nomad-driver-connect/sidecar"
+)
+
+// proxy is a task's specification with the node around it: what a life is made of.
+type proxy struct {
+	spec    proxySpec
+	plugin  *Plugin
+	config  *drivers.TaskConfig
+	client  *consul.Client
+	member  sidecar.Member
+	program sidecar.Program
+	stamp   stamp // of the node's files, when they were last looked at
+}
+
+// wire makes objects of a specification. The client must be closed.
+func (p *Plugin) wire(spec proxySpec, config *drivers.TaskConfig) (*proxy, error) {
+	x := &proxy{spec: spec, plugin: p, config: config}
+	var err error
+	x.client, err = p.pool.Client(spec.Consul, func() (consul.Tokens, error) { return p.tokens(spec, config) })
+	if err != nil {
+		return nil, err
+	}
+	x.member, x.program = x.newMember(), x.newProgram()
+	return x, nil
+}
+
+func (x *proxy) newMember() sidecar.Member {
+	node := mesh.Node{Consul: x.client, Watch: &x.plugin.watch.Watch, Emit: x.plugin.emitter(x.config)}
+	switch r := x.spec.roles; {
+	case r.Own != nil:
+		return mesh.NewOwn(*r.Own, node)
+	case r.Nomads != nil:
+		return mesh.NewNomads(*r.Nomads, node)
+	}
+	return mesh.None{}
+}
+
+func (x *proxy) newProgram() sidecar.Program {
+	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Recalled: x.recallToken}
+	if path := x.spec.External; path != "" {
+		return envoy.NewExternal(world, envoy.File{Path: path, AllocDir: x.config.TaskDir().SharedAllocDir, Read: x.readExternal})
+	}
+	return envoy.NewRendered(world, envoy.Source{Agent: x.agent, Inputs: x.inputs, Keys: envoy.Keys(x.spec.Own.Proxy.Config)})
+}
+
+// host is what the life has of the plugin.
+func (x *proxy) host() sidecar.Host {
+	return sidecar.Host{Emit: x.plugin.emitter(x.config), Log: x.plugin.log, Timing: x.plugin.timing, Changed: x.changed}
+}
+
+// envoySettings are those of the next generation: with the node's Envoy of now
+// when the job does not name one.
+func (x *proxy) envoySettings() (envoy.Settings, error) {
+	settings := x.spec.Envoy
+	if !settings.Named {
+		path, err := envoyPath(orZero(x.plugin.config.Load().Envoy).Path)
+		if err != nil {
+			return settings, err
+		}
+		settings.Path = path
+	}
+	settings.Version = x.plugin.knownVersion(settings.Path)
+	return settings, nil
+}
+
+// agent says where Envoy finds the Consul agent.
+func (x *proxy) agent(ctx context.Context) (bootstrap.Agent, string, error) {
+	info, err := x.plugin.agents.Info(ctx, x.client)
+	var address *consul.AddressError
+	if errors.As(err, &address) {
+		err = sidecar.Invalidf("consul.grpc_address", "%v", err)
+	}
+	return info.XDS, info.Note, err
+}
+
+func (x *proxy) inputs(ctx context.Context, proxyID string, in bootstrap.Inputs) (bootstrap.Inputs, error) {
+	in.Token = x.client.Tokens().Task
+	return x.client.Inputs(ctx, proxyID, in)
+}
+
+func (x *proxy) readExternal() ([]byte, error) {
+	return readExternal(x.spec.External, x.config, x.spec.Life.Run.User)
+}
+
+// recallToken takes the token of an Envoy that was found again when it is found
+// nowhere else any more: Nomad gave it in the environment, which is not kept.
+func (x *proxy) recallToken(token string) {
+	if tokens := x.client.Tokens(); tokens.Task == "" {
+		tokens.Task = token
+		x.client.SetTokens(tokens)
+	}
+}

@@ -1,0 +1,114 @@
+package envoy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
+)
+
+// allocDirFD is the descriptor on which an Envoy finds the directory that the
+// tasks of the allocation share: the bootstrap that Nomad writes names a socket
+// below "alloc", which is right in the directory of a task only.
+const allocDirFD = BootstrapFD + 1
+
+// allocLink is the name of that directory in the run directory.
+const allocLink = "alloc"
+
+// External is an Envoy whose bootstrap somebody else wrote.
+type External struct {
+	program
+	file File
+}
+
+// File is where that bootstrap is.
+type File struct {
+	Path     string // for sentences
+	AllocDir string // that of the tasks of the allocation
+
+	// Read reads it as it is now. An *sidecar.InvalidError is the user's mistake.
+	Read func() ([]byte, error)
+}
+
+// NewExternal makes the program.
+func NewExternal(w World, file File) *External {
+	return &External{program: newProgram(w), file: file}
+}
+
+// ReadExternal reads what such a bootstrap says. The error is the user's mistake.
+func ReadExternal(path string, content []byte) (bootstrap.External, error) {
+	external, err := bootstrap.ParseExternal(content, adminSocket)
+	if err != nil {
+		return external, sidecar.Invalidf("bootstrap.path", "%s is no bootstrap: %v", path, err)
+	}
+	return external, nil
+}
+
+// Prepare implements sidecar.Program: the allocation's directory appears in the run
+// directory.
+func (e *External) Prepare(ctx context.Context) error {
+	if err := os.Symlink(FDPath(allocDirFD), filepath.Join(e.Run.Dir, allocLink)); err != nil {
+		return err
+	}
+	return e.program.Prepare(ctx)
+}
+
+// Recover implements sidecar.Program.
+func (e *External) Recover(running *process.Process) {
+	content, err := e.recover(running)
+	var external bootstrap.External
+	if err == nil {
+		external, err = ReadExternal(e.file.Path, content)
+	}
+	if err != nil {
+		e.Emit("Found Envoy again, but not what it was started with: " + err.Error())
+		return
+	}
+	e.take(external)
+}
+
+// take remembers how to ask Envoy, and what it is to hear.
+func (e *External) take(x bootstrap.External) {
+	e.control.api.Store(&api{
+		Admin: NewAdmin(x.Admin, e.Run.Dir, e.Run.Network),
+		needs: Needs{Stream: x.Stream, Clusters: x.Clusters, Listeners: x.Listeners},
+		where: "the management server that its bootstrap names",
+	})
+}
+
+// Next implements sidecar.Program. The admin API must stay where it is: a hot
+// restart is followed there.
+func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar.Launch, error) {
+	settings, err := e.Settings()
+	if err != nil {
+		return nil, err
+	}
+	content, err := e.file.Read()
+	if err != nil {
+		return nil, err
+	}
+	external, err := ReadExternal(e.file.Path, content)
+	if err != nil {
+		return nil, err
+	}
+	if epoch == 0 {
+		e.take(external)
+		e.Emit("Read the bootstrap " + e.file.Path)
+	} else if at := e.control.api.Load().Address(); external.Admin != at {
+		return nil, fmt.Errorf("its admin API is to move from %s to %s; restart the task for that", at.Address, external.Admin.Address)
+	}
+	return e.launch(settings, external.Content, epoch, func() ([]*os.File, error) {
+		dir, err := os.Open(e.file.AllocDir)
+		return []*os.File{dir}, err
+	}), nil
+}
+
+// The programs.
+var (
+	_ sidecar.Program = (*Rendered)(nil)
+	_ sidecar.Program = (*External)(nil)
+)

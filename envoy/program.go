@@ -1,0 +1,197 @@
+package envoy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
+)
+
+// adminSocket is the name of the admin API's socket in the run directory.
+const adminSocket = "admin.sock"
+
+// Settings say which Envoy runs, and how. They are a value, and lie in the task's
+// handle.
+type Settings struct {
+	Path        string   // absolute path of the binary
+	Version     string   // empty when it is not known yet
+	Named       bool     // the job named it, and is wrong when it is no Envoy
+	Args        []string // appended to the driver's own
+	Concurrency int      // worker threads, at least 1
+	LogLevel    string   // trace, debug, info, warning, error, critical, off
+
+	// DrainTimeout is how long a generation takes to leave after a hot restart, in
+	// whole seconds.
+	DrainTimeout time.Duration
+}
+
+// World is what an Envoy has of the program that it lives in.
+type World struct {
+	Run  sidecar.Run
+	Emit sidecar.Emit
+
+	// Settings are those that the next generation is started with.
+	Settings func() (Settings, error)
+
+	// Recalled is told the token in the bootstrap of an Envoy that was found again:
+	// it may be found nowhere else.
+	Recalled func(token string)
+}
+
+// program is what Envoys have in common, wherever their bootstrap comes from.
+type program struct {
+	World
+	base    uint32 // the base ID
+	version string // of the binary at the start, where the node does not know it
+	control *Control
+}
+
+func newProgram(w World) program {
+	return program{World: w, control: newControl(api{
+		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run.Dir, w.Run.Network),
+		needs: Needs{Stream: true, Clusters: true, Listeners: true},
+	})}
+}
+
+// Name implements sidecar.Program.
+func (*program) Name() string { return "Envoy" }
+
+// Control implements sidecar.Program.
+func (p *program) Control() sidecar.Control { return p.control }
+
+// Epoch implements sidecar.Program.
+func (*program) Epoch(args []string) (int, bool) { return EpochOf(args) }
+
+// Preflight implements sidecar.Program.
+func (p *program) Preflight(ctx context.Context) error {
+	settings, err := p.Settings()
+	if err != nil || settings.Version != "" {
+		return err
+	}
+	p.version, err = p.binary(settings).Version(ctx)
+	var unfit *UnfitBinaryError
+	if settings.Named && errors.As(err, &unfit) {
+		return sidecar.Invalidf("envoy.path", "%v", err)
+	}
+	return err
+}
+
+// Prepare implements sidecar.Program.
+func (p *program) Prepare(context.Context) (err error) {
+	p.base, err = ClaimSharedMemory(p.Run.Dir, p.Run.User)
+	return err
+}
+
+// Remove implements sidecar.Program.
+func (p *program) Remove() error { return RemoveSharedMemory(p.Run.Dir, p.Run.User) }
+
+// StandIn implements sidecar.Program.
+func (p *program) StandIn(ctx context.Context, epoch int) error {
+	return StandIn(ctx, p.Run.Dir, p.base, epoch, p.Run.User)
+}
+
+// recover learns what follows from the run directory, and gives the bootstrap that
+// a generation was started with.
+func (p *program) recover(running *process.Process) ([]byte, error) {
+	p.base = baseIDOf(p.Run.Dir)
+	content, err := runningBootstrap(running.ID)
+	if err == nil {
+		p.Recalled(bootstrap.Token(content))
+	}
+	return content, err
+}
+
+func (p *program) binary(s Settings) Binary { return Binary{Path: s.Path, User: p.Run.User} }
+
+// launch is that of a generation with a bootstrap; more is what it finds open
+// besides.
+func (p *program) launch(s Settings, content []byte, epoch int, more func() ([]*os.File, error)) *sidecar.Launch {
+	l := &sidecar.Launch{
+		Path:    s.Path,
+		Version: s.Version,
+		Config:  content,
+		Args: Options{
+			BaseID:       p.base,
+			Epoch:        epoch,
+			LogLevel:     s.LogLevel,
+			Concurrency:  s.Concurrency,
+			DrainTimeout: s.DrainTimeout,
+			Extra:        s.Args,
+		}.Args(),
+	}
+	if epoch == 0 {
+		l.Version = cmp.Or(s.Version, p.version)
+	}
+	l.Check = func(ctx context.Context) error { return p.check(ctx, s, l) }
+	l.Open = func() ([]*os.File, error) {
+		if epoch > 0 {
+			p.control.api.Load().Forget() // who answers next is another
+			if err := p.makeRoom(); err != nil {
+				return nil, err
+			}
+		}
+		file, err := secretFile("bootstrap.json", content, p.Run.User)
+		if err != nil {
+			return nil, err
+		}
+		others, err := more()
+		return append([]*os.File{file}, others...), err
+	}
+	return l
+}
+
+// nothingMore is what most Envoys find open besides their bootstrap.
+func nothingMore() ([]*os.File, error) { return nil, nil }
+
+// check lets Envoy validate the bootstrap where and as it will run.
+func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err error) {
+	if l.Version == "" {
+		if l.Version, err = p.binary(s).Version(ctx); err != nil {
+			return err
+		}
+	}
+	file, err := secretFile("bootstrap.json", l.Config, p.Run.User)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return p.binary(s).Validate(ctx, p.Run.Dir, p.Run.Env, file)
+}
+
+// makeRoom takes back the word of a generation that died while it initialized: no
+// other is initializing when one is about to be started. Where this Envoy lays its
+// memory out in another way, one that died leaves no room, and the next says so.
+func (p *program) makeRoom() error {
+	err := sharedMemoryOf(p.base).ClearInitializing()
+	if errors.Is(err, ErrUnknownLayout) {
+		return nil
+	}
+	return err
+}
+
+// Outdated implements sidecar.Program: the bootstrap is not what would be rendered
+// now, or the binary is not the one at the path. Both are asked of the process
+// itself, so nothing has to be remembered.
+func (p *program) Outdated(running *process.Process, next *sidecar.Launch) (string, error) {
+	content, err := runningBootstrap(running.ID)
+	if err != nil {
+		return "", err
+	}
+	if same, err := sameJSON(content, next.Config); err != nil {
+		return "", err
+	} else if !same {
+		return "its bootstrap has changed", nil
+	}
+	if replaced, err := binaryReplaced(running.ID, next.Path); err != nil {
+		return "", err
+	} else if replaced {
+		return fmt.Sprintf("the binary %s has changed", next.Path), nil
+	}
+	return "", nil
+}

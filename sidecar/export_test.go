@@ -1,0 +1,51 @@
+package sidecar
+
+import "context"
+
+// What tests from outside need to see or do, and nobody else.
+var (
+	OpenLog       = openLog
+	CheckPortFree = checkPortFree
+)
+
+// LogPipeSize is how much of a log waits for a reader.
+const LogPipeSize = logPipeSize
+
+// Generations counts the processes of the sidecar that run, whoever started them.
+func (s *Sidecar) Generations() int {
+	found, err := s.findGenerations()
+	if err != nil {
+		return -1
+	}
+	return len(found)
+}
+
+// Leaving counts the generations that were succeeded and have not left.
+func (s *Sidecar) Leaving() int { return len(s.running.Load().leaving) }
+
+// LaunchNext starts another generation, as a plugin does that is killed then.
+func (s *Sidecar) LaunchNext(ctx context.Context) error {
+	epoch := s.current().epoch + 1
+	next, err := s.program.Next(ctx, s.place, epoch)
+	if err == nil {
+		_, err = s.launch(next, epoch)
+	}
+	return err
+}
+
+// IsStopping tells that a stop was asked for.
+func (s *Sidecar) IsStopping() bool {
+	select {
+	case <-s.unstopped.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// Attempt finds out why the current generation should go, and whether its successor
+// would start.
+func (s *Sidecar) Attempt(ctx context.Context) (why string, next *Launch, err error) {
+	a := s.attempt(ctx, s.current(), "")
+	return a.why, a.next, a.err
+}
