@@ -2,7 +2,6 @@ package consul
 
 import (
 	"sync"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -18,7 +17,7 @@ const (
 	maxRequests = maxConnections - 4
 
 	// idleConnection is how long one that nobody uses is kept.
-	idleConnection = 30 * time.Second
+	idleConnection = RequestTimeout
 )
 
 // Pool shares the connections to an agent among all clients with the same
