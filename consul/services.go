@@ -118,9 +118,9 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 // Register tells the agent of a service. With replace, checks that it does not
 // name go.
 func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, replace bool) error {
-	err := c.tell(ctx, func(q *api.QueryOptions) error {
+	err := c.tell(ctx, func(q *api.QueryOptions) error { //nolint:contextcheck // the request has a context of its own
 		opts := api.ServiceRegisterOpts{ReplaceExistingChecks: replace, Token: q.Token}
-		return c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(q.Context())) //nolint:contextcheck // it is the request's
+		return c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(q.Context()))
 	})
 	var status api.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusBadRequest {

@@ -55,7 +55,7 @@ func TestScale_real(t *testing.T) {
 		n.awaitPhase("serving", time.Minute)
 		t.Logf("all %d are found again, and serve, after %s", most, time.Since(began).Round(time.Millisecond))
 	})
-	t.Run("stop", func(t *testing.T) {
+	t.Run("stop", func(*testing.T) {
 		n.stop(deploy)
 		n.awaitServing(most-deploy, time.Minute)
 	})
