@@ -118,8 +118,11 @@ func (n *node) killPlugin() {
 
 func (n *node) pid() int { return n.client.ReattachConfig().Pid }
 
-// close stops all tasks, and the plugin.
+// close stops all tasks, and the plugin. It may be called again.
 func (n *node) close() {
+	if n.client.Exited() {
+		return
+	}
 	n.each(32, func(id string, _ *drivers.TaskHandle) error {
 		_ = n.driver.StopTask(id, 0, "SIGKILL")
 		return n.driver.DestroyTask(id, true)
