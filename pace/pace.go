@@ -17,6 +17,15 @@ func Jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d)
 }
 
+// beat is what clocks of a node that are in no hurry are rounded up to: those that
+// wake together cost a fraction of those that wake one by one.
+const beat = 250 * time.Millisecond
+
+// Beat gives a time as Jitter does, at whose end others of this process wake, too.
+func Beat(d time.Duration) time.Duration {
+	return time.Until(time.Now().Add(Jitter(d)).Truncate(beat).Add(beat))
+}
+
 // Backoff waits longer each time: from Min, doubled up to Max, with jitter. Min
 // must be positive.
 type Backoff struct {

@@ -18,6 +18,17 @@ func TestJitter(t *testing.T) {
 	must.Zero(t, Jitter(0))
 }
 
+func TestBeat(t *testing.T) {
+	t.Parallel()
+	for range 1000 {
+		now := time.Now()
+		d := Beat(time.Second)
+		must.Between(t, time.Second/2, d, 3*time.Second/2+beat)
+		end := now.Add(d)
+		must.Less(t, beat/4, end.Sub(end.Round(beat)).Abs(), must.Sprint("it ends with the others"))
+	}
+}
+
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	b := Backoff{Min: 10 * time.Millisecond, Max: time.Second}

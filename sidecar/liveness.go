@@ -13,7 +13,7 @@ import (
 // course. A program that hangs still has its ports: the kernel accepts connections for
 // it, and nobody else can tell.
 func (s *supervisor) checkAlive() {
-	s.clocks.pulse.Reset(pace.Jitter(s.Timing.Pulse))
+	s.clocks.pulse.Reset(pace.Beat(s.Timing.Pulse))
 	if s.restarts.finished != nil {
 		return // the one that answers may be the next generation
 	}

@@ -41,10 +41,10 @@ type clocks struct {
 func (t Timing) clocks() clocks {
 	return clocks{
 		app:   time.NewTimer(0),
-		pulse: time.NewTimer(pace.Jitter(t.Pulse)),
+		pulse: time.NewTimer(pace.Beat(t.Pulse)),
 		tell:  stopped(),
 		look:  stopped(),
-		files: time.NewTimer(pace.Jitter(t.Files)),
+		files: time.NewTimer(pace.Beat(t.Files)),
 	}
 }
 
@@ -182,7 +182,7 @@ func (s *supervisor) lookAtFiles() {
 // before the program is started with it.
 func (s *supervisor) lookedAtFiles(ctx context.Context, result filesResult) {
 	s.files = nil
-	s.clocks.files.Reset(pace.Jitter(s.Timing.Files))
+	s.clocks.files.Reset(pace.Beat(s.Timing.Files))
 	s.reading.note(s.Sidecar, result.err, "read what it is started with")
 	if result.changed {
 		s.look(ctx)
