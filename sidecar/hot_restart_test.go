@@ -120,6 +120,28 @@ func TestHotRestart_hungLeaver(t *testing.T) {
 	b.destroyed(s)
 }
 
+// A change of the central configuration that comes while a generation leaves is not
+// forgotten: it is looked at as soon as that one has left.
+func TestHotRestart_reasonWhileLeaving(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	s, _ := b.watched()
+	settings := b.now().settings
+	b.change(func(n *node) {
+		n.settings = func() (envoy.Settings, error) {
+			next, err := settings()
+			next.DrainTimeout = 2 * time.Second // of generation 1: the news take up to a second
+			return next, err
+		}
+	})
+	b.restarted(s)
+	eventually(t, b.sawEvent("Generation 0 has left"))
+	b.restarted(s)
+	b.consul.SetCentral(map[string]any{"envoy_stats_flush_interval": "7s"})
+	eventually(t, b.sawEvent("Hot restart 3 (its bootstrap has changed): "))
+	b.destroyed(s)
+}
+
 // What a sidecar runs with is compared with what it would be started with now.
 func TestHotRestart_reason(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,11 @@ func (s *supervisor) replace(ctx context.Context, a attempt) {
 	r.prepared = nil
 	switch {
 	case a.why == "": // nobody waits for it
-		r.unseen.note(s.Sidecar, a.err, "see whether a hot restart is needed")
+		if r.unseen.note(s.Sidecar, a.err, "see whether a hot restart is needed"); a.err != nil {
+			r.due.Reset(r.failed.Next())
+		} else {
+			r.failed.Reset()
+		}
 		s.restartNext(ctx)
 		return
 	case a.err != nil:

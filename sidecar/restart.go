@@ -68,6 +68,8 @@ func (s *supervisor) restart(ctx context.Context, why string) {
 	if obstacle := s.obstacle(); obstacle != "" {
 		if why != "" {
 			s.Emit(fmt.Sprintf("A hot restart is to follow (%s) %s", why, obstacle))
+		} else {
+			r.soon(s.Timing.Config) // what has changed meanwhile has no other news
 		}
 		return
 	}

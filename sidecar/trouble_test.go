@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/fake"
 )
 
@@ -41,6 +42,15 @@ var troubles = map[string]trouble{
 			b.change(func(n *node) { n.changed = nil })
 		}
 	}},
+	"what a hot restart is compared with": {"see whether a hot restart is needed", func(b *bench) (func() int, func()) {
+		var tries atomic.Int32
+		good := b.now()
+		b.change(func(n *node) {
+			n.settings = func() (envoy.Settings, error) { tries.Add(1); return envoy.Settings{}, errors.New("no Envoy") }
+		})
+		b.consul.Change(proxyID, func(reg *api.AgentServiceRegistration) { reg.Tags = []string{"news"} })
+		return func() int { return int(tries.Load()) }, func() { b.change(func(n *node) { *n = good }) }
+	}},
 }
 
 // What fails for a while the user hears of once, when it has lasted, and of its end.
@@ -50,7 +60,7 @@ func TestSidecar_trouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, fake.WellBehaved)
-			b.timing.Patience = 500 * time.Millisecond
+			b.timing.Patience, b.timing.FailedMax = 500*time.Millisecond, 100*time.Millisecond
 			s, _ := b.watched()
 			eventually(t, b.consul.HealthWatched)
 			began := time.Now()
