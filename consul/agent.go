@@ -57,11 +57,10 @@ var ErrForbidden = errors.New("the ACL token may not read what the agent says of
 
 // Self asks the agent who it is.
 func (c *Client) Self(ctx context.Context) (Self, error) {
-	var self Self
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
+	self, err := ask(ctx, c, func(q *api.QueryOptions) (self Self, err error) {
 		q.Token = cmp.Or(c.Tokens().Agent, q.Token)
-		_, err := c.client.Raw().Query("/v1/agent/self", &self, q)
-		return err
+		_, err = c.client.Raw().Query("/v1/agent/self", &self, q)
+		return self, err
 	})
 	if isStatus(err, http.StatusForbidden) && !tokenUnknown(err) {
 		return self, ErrForbidden

@@ -40,10 +40,10 @@ type Health struct {
 // is no such service. (A list of checks would be searched for those of the
 // service, and there may be thousands.)
 func (c *Client) Health(ctx context.Context, serviceID string) (*Health, error) {
-	var info api.AgentServiceChecksInfo
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		_, err := c.client.Raw().Query("/v1/agent/health/service/id/"+url.PathEscape(serviceID), &info, q)
-		return healthAnswer(err, &info)
+	info, err := ask(ctx, c, func(q *api.QueryOptions) (info api.AgentServiceChecksInfo, err error) {
+		_, err = c.client.Raw().Query("/v1/agent/health/service/id/"+url.PathEscape(serviceID), &info, q)
+		err = healthAnswer(err, &info)
+		return info, err
 	})
 	if isStatus(err, http.StatusNotFound) {
 		return nil, nil

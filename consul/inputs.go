@@ -55,10 +55,9 @@ func (c *Client) AccessLogs(ctx context.Context) (*api.AccessLogsConfig, error) 
 // accessLogs lists the entries, of which there is at most one: the agent logs an
 // error for each request of an entry that is absent, which most meshes lack.
 func (c *Client) accessLogs(ctx context.Context) (*api.AccessLogsConfig, error) {
-	var entries []api.ConfigEntry
-	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		entries, _, err = c.client.ConfigEntries().List(api.ProxyDefaults, q)
-		return err
+	entries, err := ask(ctx, c, func(q *api.QueryOptions) ([]api.ConfigEntry, error) {
+		entries, _, err := c.client.ConfigEntries().List(api.ProxyDefaults, q)
+		return entries, err
 	})
 	for _, entry := range entries {
 		if defaults, ok := entry.(*api.ProxyConfigEntry); ok && defaults.Name == api.ProxyConfigGlobal {
@@ -71,9 +70,9 @@ func (c *Client) accessLogs(ctx context.Context) (*api.AccessLogsConfig, error) 
 // TokenUnknown tells whether Consul has ACLs and does not know the token. It
 // is a hint: trouble with asking is a no.
 func (c *Client) TokenUnknown(ctx context.Context) bool {
-	err := c.ask(ctx, func(q *api.QueryOptions) error {
-		_, _, err := c.client.ACL().TokenReadSelf(q)
-		return err
+	_, err := ask(ctx, c, func(q *api.QueryOptions) (*api.ACLToken, error) {
+		token, _, err := c.client.ACL().TokenReadSelf(q)
+		return token, err
 	})
 	var status api.StatusError
 	return errors.As(err, &status) && strings.Contains(status.Body, aclNotFound)

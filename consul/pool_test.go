@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +55,31 @@ func TestPool(t *testing.T) {
 	must.Eq(t, 1000, agent.Requests())
 	must.Eq(t, 0, agent.RefusedConnections())
 	must.Between(t, 2, agent.MaxConnections(), maxRequests)
+}
+
+// An answer that comes after its caller has given up belongs to nobody: it must not be
+// written where the caller reads.
+func TestPool_lateAnswer(t *testing.T) {
+	t.Parallel()
+	agent := fake.StartConsul(t)
+	agent.Add(&api.AgentServiceRegistration{ID: "web", Name: "web"})
+	agent.SetProxyDefaults(&api.ProxyConfigEntry{AccessLogs: &api.AccessLogsConfig{Enabled: true}})
+	var pool Pool
+	c := join(t, &pool, agent, 1)[0]
+	for name, ask := range map[string]func(context.Context) error{
+		"Self":           func(ctx context.Context) error { _, err := c.Self(ctx); return err },
+		"AccessLogs":     func(ctx context.Context) error { _, err := c.AccessLogs(ctx); return err },
+		"Service":        func(ctx context.Context) error { _, err := c.Service(ctx, "web"); return err },
+		"CatalogService": func(ctx context.Context) error { _, err := c.CatalogService(ctx, fake.Node, "web"); return err },
+		"Health":         func(ctx context.Context) error { _, err := c.Health(ctx, "web"); return err },
+	} {
+		must.NoError(t, ask(t.Context()), must.Sprint(name))
+		for range 200 {
+			ctx, cancel := context.WithTimeout(t.Context(), rand.N(2*time.Millisecond))
+			_ = ask(ctx) // the race detector sees what a late answer does
+			cancel()
+		}
+	}
 }
 
 // Agents at different addresses have connections of their own, and so have those

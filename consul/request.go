@@ -11,9 +11,22 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// ask runs one request that changes nothing.
-func (c *Client) ask(ctx context.Context, request func(*api.QueryOptions) error) error {
-	return c.withToken(ctx, nil, request)
+// ask runs one request that changes nothing, and gives its answer. One that comes
+// after the caller has given up is nobody's.
+func ask[T any](ctx context.Context, c *Client, request func(*api.QueryOptions) (T, error)) (T, error) {
+	answers := make(chan T, 1)
+	err := c.withToken(ctx, nil, func(q *api.QueryOptions) error {
+		answer, err := request(q)
+		if err == nil {
+			answers <- answer
+		}
+		return err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return <-answers, nil
 }
 
 // tell runs one request that changes something, in its turn: what was begun before

@@ -61,10 +61,8 @@ func (c *Client) Proxies(ctx context.Context, key, value string) ([]*api.AgentSe
 
 // list gives the agent's services in the order of their IDs.
 func (c *Client) list(ctx context.Context, doing, filter string) ([]*api.AgentService, error) {
-	var found map[string]*api.AgentService
-	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		found, err = c.client.Agent().ServicesWithFilterOpts(filter, q)
-		return err
+	found, err := ask(ctx, c, func(q *api.QueryOptions) (map[string]*api.AgentService, error) {
+		return c.client.Agent().ServicesWithFilterOpts(filter, q)
 	})
 	if err != nil {
 		return nil, c.unreachable(doing, err)
@@ -78,10 +76,9 @@ func (c *Client) list(ctx context.Context, doing, filter string) ([]*api.AgentSe
 
 // Service gives one registration; nil and no error when there is none.
 func (c *Client) Service(ctx context.Context, id string) (*api.AgentService, error) {
-	var svc *api.AgentService
-	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
-		svc, _, err = c.client.Agent().Service(id, q)
-		return err
+	svc, err := ask(ctx, c, func(q *api.QueryOptions) (*api.AgentService, error) {
+		svc, _, err := c.client.Agent().Service(id, q)
+		return svc, err
 	})
 	var status api.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusNotFound && strings.Contains(status.Body, "unknown service ID") {
@@ -96,11 +93,10 @@ func (c *Client) Service(ctx context.Context, id string) (*api.AgentService, err
 // CatalogService gives a registration of any node, from the catalog and with
 // the central configuration merged in; nil and no error when there is none.
 func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.AgentService, error) {
-	var found *api.CatalogNodeServiceList
-	err := c.ask(ctx, func(q *api.QueryOptions) (err error) {
+	found, err := ask(ctx, c, func(q *api.QueryOptions) (*api.CatalogNodeServiceList, error) {
 		q.Filter, q.MergeCentralConfig = fmt.Sprintf("ID == %q", id), true
-		found, _, err = c.client.Catalog().NodeServiceList(node, q)
-		return err
+		list, _, err := c.client.Catalog().NodeServiceList(node, q)
+		return list, err
 	})
 	if err != nil {
 		return nil, c.unreachable(fmt.Sprintf("read the registration %s of node %s", id, node), err)
