@@ -69,9 +69,9 @@ func (q query) run(ctx context.Context, c *Client, complain func(error)) {
 // errRestarted says that the agent has been started anew since its last answer.
 var errRestarted = errors.New("its agent was started anew")
 
-// once asks on the connection of the last answer, which is the only one of the client. Where that is closed the agent has
-// ended: to the question of before, one that has lost its data would be silent for
-// as long as its index is lower.
+// once asks on the connection of the last answer, the only one of the client. Where
+// that is closed the agent has ended. An agent that has lost its data would not
+// answer the question of before for as long as its index is lower.
 func (q query) once(ctx context.Context, c *Client, index uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryWait+queryWait/8) // Consul adds up to a sixteenth
 	defer cancel()

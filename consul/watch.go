@@ -109,8 +109,9 @@ func (w *Watch) lostTouch() {
 	w.away = w.services != nil
 }
 
-// Run follows a node until ctx ends. Each of three queries has a connection of its own. A Consul that is away, or a token that may
-// not see the node, is no news of any service; what is wrong is told once.
+// Run follows a node until ctx ends. Each of three queries has a connection of its
+// own. A Consul that is away, or a token that may not see the node, is no news of any
+// service; what is wrong is told once.
 func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(error)) {
 	catalog := catalogQuery{watch: w, node: node}
 	var all sync.WaitGroup
@@ -142,47 +143,41 @@ func (w *Watch) sawServices(now digests, back, forgot bool) {
 	if forgot {
 		w.forgotten = time.Now()
 	}
-	told := map[*follower]bool{}
-	for id, followers := range w.followers {
-		if was, is := w.services[id], now[id]; was != is || (back && is != 0) {
-			for f := range followers {
-				told[f] = true
-			}
-		}
-	}
+	tell(w.those(func(id string, _ *follower) bool {
+		was, is := w.services[id], now[id]
+		return was != is || (back && is != 0)
+	}))
 	w.services, w.away = now, false
-	tell(told)
 }
 
 func (w *Watch) sawChecks(now digests) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	told := map[*follower]bool{}
-	for id, followers := range w.followers {
-		for f := range followers {
-			if f.id == id && w.checks != nil && w.checks[id] != now[id] {
-				told[f] = true
-			}
-		}
-	}
+	tell(w.those(func(id string, f *follower) bool {
+		return f.id == id && w.checks != nil && w.checks[id] != now[id]
+	}))
 	w.checks = now
-	tell(told)
 }
 
 // sawCentral tells everybody when the central configuration has changed.
 func (w *Watch) sawCentral(now uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	tell(w.those(func(string, *follower) bool { return w.central != 0 && w.central != now }))
+	w.central = now
+}
+
+// those are the followers whom a change concerns, by the IDs that they follow.
+func (w *Watch) those(concerned func(id string, f *follower) bool) map[*follower]bool {
 	told := map[*follower]bool{}
-	if w.central != 0 && w.central != now {
-		for _, followers := range w.followers {
-			for f := range followers {
+	for id, followers := range w.followers {
+		for f := range followers {
+			if concerned(id, f) {
 				told[f] = true
 			}
 		}
 	}
-	w.central = now
-	tell(told)
+	return told
 }
 
 func tell(told map[*follower]bool) {

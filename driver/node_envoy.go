@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"nomad-driver-connect/envoy"
@@ -48,16 +47,12 @@ func somebody(root bool) process.User {
 // same.
 type envoyProbe struct {
 	path    string
-	info    os.FileInfo
+	binary  fileStamp
 	version string
 }
 
 func (e *envoyProbe) holds(path string) bool {
-	if e == nil || path != e.path {
-		return false
-	}
-	info, err := os.Stat(path)
-	return err == nil && os.SameFile(info, e.info) && info.ModTime().Equal(e.info.ModTime()) && info.Size() == e.info.Size()
+	return e != nil && path == e.path && e.binary != (fileStamp{}) && stampFile(path) == e.binary
 }
 
 // probeEnvoy learns the version of the node's Envoy, once for every binary.
@@ -65,15 +60,12 @@ func (p *Plugin) probeEnvoy(ctx context.Context, path string) (string, error) {
 	if known := p.envoy.Load(); known.holds(path) {
 		return known.version, nil
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("look for Envoy: %w", err)
-	}
+	binary := stampFile(path) // before it is asked: what replaces it meanwhile is another
 	version, err := envoy.Binary{Path: path, User: somebody(p.root)}.Version(ctx)
 	if err != nil {
 		return "", fmt.Errorf("look for Envoy: %w", err)
 	}
-	p.envoy.Store(&envoyProbe{path: path, info: info, version: version})
+	p.envoy.Store(&envoyProbe{path: path, binary: binary, version: version})
 	return version, nil
 }
 

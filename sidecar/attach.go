@@ -30,7 +30,7 @@ func Attach(ctx context.Context, spec Spec, state State, member Member, program 
 	s.member.Rejoin(s.place)
 	s.undo.push(s.leave)
 	s.undo.push(s.removeRunDir)
-	s.undo.push(func(context.Context) error { return s.program.Remove() })
+	s.undo.push(s.removeProgram)
 	s.undo.push(s.kill)
 	s.publish(Warming, process.Exit{})
 	go s.supervise(context.WithoutCancel(ctx), begun)

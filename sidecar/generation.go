@@ -72,8 +72,6 @@ func (s *Sidecar) end(ctx context.Context, g generation) error {
 	}
 }
 
-func (g generation) procPath(name string) string { return g.proc.ID.Path(name) }
-
 // leaveGrace is how long a generation that leaves may take altogether.
 func (s *Sidecar) leaveGrace() time.Duration { return s.spec.DrainTimeout + s.Timing.Leave }
 

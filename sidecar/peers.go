@@ -147,9 +147,7 @@ func (s *Sidecar) leaving(ctx context.Context, yes bool) error {
 	ctx, cancel := s.calm(ctx, s.Timing.Request)
 	defer cancel()
 	err := s.program.Control().Leaving(ctx, yes)
-	if err != nil {
-		s.Log.Warn("could not tell the program what becomes of its connections", "proxy", s.place.ID, "leave", yes, "error", err)
-	}
+	s.control(err)
 	return err
 }
 

@@ -42,7 +42,7 @@ func (s *Sidecar) makeRunDir(context.Context) error {
 }
 
 func (s *Sidecar) prepare(ctx context.Context) error {
-	s.undo.push(func(context.Context) error { return s.program.Remove() })
+	s.undo.push(s.removeProgram)
 	return s.program.Prepare(ctx)
 }
 
@@ -76,7 +76,7 @@ func (s *Sidecar) launchFirst(ctx context.Context) error {
 func (s *Sidecar) localAddress() Address {
 	app := s.place.App
 	if app.Network == "unix" && !filepath.IsAbs(app.Address) {
-		app.Address = s.current().procPath("cwd/" + app.Address)
+		app.Address = s.current().proc.ID.Path("cwd/" + app.Address)
 	}
 	return app
 }

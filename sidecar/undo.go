@@ -44,4 +44,6 @@ func (s *Sidecar) kill(ctx context.Context) error {
 	return errors.Join(errors.Join(errs...), s.spec.Run.Cgroup.Kill())
 }
 
+func (s *Sidecar) removeProgram(context.Context) error { return s.program.Remove() }
+
 func (s *Sidecar) removeRunDir(context.Context) error { return os.RemoveAll(s.spec.Run.Dir) }
