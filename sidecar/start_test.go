@@ -105,7 +105,7 @@ func TestStart_parentWithdrawn(t *testing.T) {
 	b := newBench(t, fake.Alone)
 	go func() {
 		eventually(t, func() bool { _, err := os.Stat(filepath.Join(b.life.Run.Dir, "begun-0")); return err == nil })
-		again := b.consul.Reads(proxyID) + 2 // Envoy was asked in between
+		again := b.consul.Reads(proxyID) + 4 // two looks of two each: Envoy was asked in between
 		eventually(t, func() bool { return b.consul.Reads(proxyID) >= again })
 		b.consul.Remove(webID)
 		b.consul.Remove(proxyID)
