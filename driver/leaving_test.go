@@ -23,15 +23,18 @@ import (
 // sleeper is a program that is ready at once, and does nothing.
 type sleeper struct{}
 
-func (sleeper) Name() string                                               { return "sleep" }
-func (sleeper) Preflight(context.Context) error                            { return nil }
-func (sleeper) Prepare(context.Context) error                              { return nil }
-func (sleeper) Outdated(*process.Process, *sidecar.Launch) (string, error) { return "", nil }
-func (sleeper) Recover(*process.Process)                                   {}
-func (sleeper) Epoch([]string) (int, bool)                                 { return 0, true }
-func (sleeper) StandIn(context.Context, int) error                         { return nil }
-func (sleeper) Control() sidecar.Control                                   { return content{} }
-func (sleeper) Remove() error                                              { return nil }
+func (sleeper) Name() string                    { return "sleep" }
+func (sleeper) Preflight(context.Context) error { return nil }
+func (sleeper) Prepare(context.Context) error   { return nil }
+func (sleeper) Outdated(*process.Process, *sidecar.Launch) (sidecar.Reason, error) {
+	return sidecar.Reason{}, nil
+}
+func (sleeper) Recover(*process.Process)                               {}
+func (sleeper) Epoch([]string) (int, bool)                             { return 0, true }
+func (sleeper) StandIn(context.Context, int, []process.Listener) error { return nil }
+func (sleeper) LastWords() string                                      { return "" }
+func (sleeper) Control() sidecar.Control                               { return content{} }
+func (sleeper) Remove() error                                          { return nil }
 
 func (sleeper) Next(context.Context, sidecar.Place, int) (*sidecar.Launch, error) {
 	return &sidecar.Launch{

@@ -93,15 +93,17 @@ func (c *Control) Refuse(ctx context.Context, peersOnly bool) error {
 }
 
 // Listeners implements sidecar.Control.
-func (c *Control) Listeners(ctx context.Context) []string { return c.api.Load().Listeners(ctx) }
+func (c *Control) Listeners(ctx context.Context) []sidecar.Address {
+	return c.api.Load().Listeners(ctx)
+}
 
 // Open implements sidecar.Control, by Envoy's statistics. The error is that of a
 // listener that it does not count: it has another name there (stat_prefix), or a
 // user has left the statistic out.
-func (c *Control) Open(ctx context.Context, listeners []string) (int, error) {
+func (c *Control) Open(ctx context.Context, listeners []sidecar.Address) (int, error) {
 	var names []string
 	for _, listener := range listeners {
-		names = append(names, openStat(listener))
+		names = append(names, openStat(listener.Address))
 	}
 	stats, err := c.api.Load().stats(ctx, "^("+strings.Join(quoteMetas(names), "|")+")$")
 	if err != nil {

@@ -26,7 +26,7 @@ func TestControl_open(t *testing.T) {
 			control := newControl(api{Admin: admin})
 			open := func(want int) func() bool {
 				return func() bool {
-					n, err := control.Open(t.Context(), []string{listener})
+					n, err := control.Open(t.Context(), []sidecar.Address{{Network: "tcp", Address: listener}})
 					return err == nil && n == want
 				}
 			}
@@ -37,7 +37,7 @@ func TestControl_open(t *testing.T) {
 				defer func() { _ = conn.Close() }()
 				eventually(t, open(i+1))
 			}
-			_, err = control.Open(t.Context(), []string{listener, "192.0.2.1:7"})
+			_, err = control.Open(t.Context(), []sidecar.Address{{Network: "tcp", Address: listener}, {Network: "tcp", Address: "192.0.2.1:7"}})
 			must.EqError(t, err, "Envoy has no statistic listener.192.0.2.1_7.downstream_cx_active")
 		})
 	}
@@ -47,7 +47,7 @@ func TestControl_open(t *testing.T) {
 func TestControl_openOfNobody(t *testing.T) {
 	t.Parallel()
 	control := newControl(api{Admin: adminAt(filepath.Join(t.TempDir(), "none"))})
-	_, err := control.Open(t.Context(), []string{"127.0.0.1:1"})
+	_, err := control.Open(t.Context(), []sidecar.Address{{Network: "tcp", Address: "127.0.0.1:1"}})
 	must.Error(t, err)
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"nomad-driver-connect/sidecar"
 )
 
 // configDump is the part of GET /config_dump that tells what became of what
@@ -97,7 +99,7 @@ func (a *Admin) Hosts(ctx context.Context) map[string]int {
 
 // Listeners gives the TCP addresses that Envoy listens on, "host:port"; nil when it
 // does not say.
-func (a *Admin) Listeners(ctx context.Context) []string {
+func (a *Admin) Listeners(ctx context.Context) []sidecar.Address {
 	body, code, err := a.get(ctx, "/listeners?format=json")
 	var found struct {
 		Statuses []struct {
@@ -112,10 +114,10 @@ func (a *Admin) Listeners(ctx context.Context) []string {
 	if err != nil || code != http.StatusOK || json.Unmarshal(body, &found) != nil {
 		return nil
 	}
-	var addresses []string
+	var addresses []sidecar.Address
 	for _, status := range found.Statuses {
 		if at := status.LocalAddress.SocketAddress; at.Port != 0 {
-			addresses = append(addresses, net.JoinHostPort(at.Address, strconv.Itoa(at.Port)))
+			addresses = append(addresses, sidecar.Address{Network: "tcp", Address: net.JoinHostPort(at.Address, strconv.Itoa(at.Port))})
 		}
 	}
 	return addresses

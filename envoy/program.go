@@ -92,7 +92,7 @@ func (p *program) Prepare(context.Context) (err error) {
 func (p *program) Remove() error { return RemoveSharedMemory(p.Run.Dir, p.Run.User) }
 
 // StandIn implements sidecar.Program.
-func (p *program) StandIn(ctx context.Context, epoch int) error {
+func (p *program) StandIn(ctx context.Context, epoch int, _ []process.Listener) error {
 	return StandIn(ctx, p.Run.Dir, p.base, epoch, p.Run.User)
 }
 
@@ -178,20 +178,23 @@ func (p *program) makeRoom() error {
 // Outdated implements sidecar.Program: the bootstrap is not what would be rendered
 // now, or the binary is not the one at the path. Both are asked of the process
 // itself, so nothing has to be remembered.
-func (p *program) Outdated(running *process.Process, next *sidecar.Launch) (string, error) {
+func (p *program) Outdated(running *process.Process, next *sidecar.Launch) (sidecar.Reason, error) {
 	content, err := runningBootstrap(running.ID)
 	if err != nil {
-		return "", err
+		return sidecar.Reason{}, err
 	}
 	if same, err := sameJSON(content, next.Config); err != nil {
-		return "", err
+		return sidecar.Reason{}, err
 	} else if !same {
-		return "its bootstrap has changed", nil
+		return sidecar.Reason{Why: "its bootstrap has changed"}, nil
 	}
 	if replaced, err := binaryReplaced(running.ID, next.Path); err != nil {
-		return "", err
+		return sidecar.Reason{}, err
 	} else if replaced {
-		return fmt.Sprintf("the binary %s has changed", next.Path), nil
+		return sidecar.Reason{Why: fmt.Sprintf("the binary %s has changed", next.Path)}, nil
 	}
-	return "", nil
+	return sidecar.Reason{}, nil
 }
+
+// LastWords implements sidecar.Program.
+func (p *program) LastWords() string { return "" }

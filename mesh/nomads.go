@@ -124,13 +124,13 @@ func (n *Nomads) Look(ctx context.Context) (sidecar.Finding, error) {
 }
 
 // Tell implements sidecar.Member.
-func (n *Nomads) Tell(ctx context.Context, s sidecar.Standing) (time.Duration, error) {
+func (n *Nomads) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
 	n.open = s.Open
 	err := n.say(ctx, s)
 	if !s.Open && errors.Is(err, consul.ErrNoCheck) {
 		err = nil // there is nothing to keep them away from
 	}
-	return renewal(n.Watch), err
+	return sidecar.Reply{Again: renewal(n.Watch)}, err
 }
 
 // say gives the proxy our ready check where it has none, sets it, and then does

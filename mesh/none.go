@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"context"
-	"time"
 
 	"nomad-driver-connect/sidecar"
 )
@@ -23,7 +22,9 @@ func (None) News() <-chan struct{} { return nil }
 func (None) Look(context.Context) (sidecar.Finding, error) { return sidecar.Finding{}, nil }
 
 // Tell implements sidecar.Member.
-func (None) Tell(context.Context, sidecar.Standing) (time.Duration, error) { return 0, nil }
+func (None) Tell(context.Context, sidecar.Standing) (sidecar.Reply, error) {
+	return sidecar.Reply{}, nil
+}
 
 // Leave implements sidecar.Member.
 func (None) Leave(context.Context) (sidecar.Farewell, error) { return sidecar.Farewell{}, nil }

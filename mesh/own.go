@@ -126,15 +126,15 @@ func (o *Own) News() <-chan struct{} { return o.news }
 
 // Tell implements sidecar.Member. To keep peers away it sets the check and nothing
 // else: that is quickest, and brings nothing back that was withdrawn.
-func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (time.Duration, error) {
+func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
 	if s.Open || !o.told.open {
 		if err := o.register(ctx, s); err != nil {
-			return 0, err
+			return sidecar.Reply{}, err
 		}
 	}
 	if o.alias {
 		if err := o.mendAlias(ctx); err != nil {
-			return 0, err
+			return sidecar.Reply{}, err
 		}
 	}
 	o.open = s.Open
@@ -143,7 +143,7 @@ func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (time.Duration, erro
 	if !s.Open && errors.Is(err, consul.ErrNoCheck) {
 		err = nil // there is nothing to keep them away from
 	}
-	return renewal(o.Watch), err
+	return sidecar.Reply{Again: renewal(o.Watch)}, err
 }
 
 // register tells Consul of the proxy when it has heard something else; checks that

@@ -62,9 +62,9 @@ func (s *Sidecar) control(err error) {
 
 // listeners are those whose connections are to end: the public one, or all where
 // it is not known which that is.
-func (s *Sidecar) listeners(ctx context.Context) []string {
+func (s *Sidecar) listeners(ctx context.Context) []Address {
 	if s.place.Public.Number != 0 {
-		return []string{s.place.Public.HostPort()}
+		return []Address{{"tcp", s.place.Public.HostPort()}}
 	}
 	return s.program.Control().Listeners(ctx)
 }
@@ -72,7 +72,7 @@ func (s *Sidecar) listeners(ctx context.Context) []string {
 // connections counts those that any generation has open on the listeners. The
 // program knows its own; of one that does not answer, or of several generations,
 // the kernel does. When they cannot be counted there are none to wait for.
-func (s *Sidecar) connections(ctx context.Context, listeners []string) int {
+func (s *Sidecar) connections(ctx context.Context, listeners []Address) int {
 	if len(s.running.Load().leaving) == 0 {
 		asking, cancel := context.WithTimeout(ctx, s.Timing.Request)
 		defer cancel()
@@ -82,7 +82,7 @@ func (s *Sidecar) connections(ctx context.Context, listeners []string) int {
 	}
 	open := 0
 	for _, listener := range listeners {
-		local, err := netip.ParseAddrPort(listener)
+		local, err := netip.ParseAddrPort(listener.Address)
 		if err == nil {
 			var n int
 			n, err = s.current().proc.Connections(local)

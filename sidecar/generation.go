@@ -113,7 +113,7 @@ func (s *supervisor) hasEnded(ctx context.Context, g generation) bool {
 func (s *supervisor) standIn(ctx context.Context, epoch int) {
 	ctx, cancel := context.WithTimeout(ctx, s.leaveGrace())
 	defer cancel()
-	if err := s.program.StandIn(ctx, epoch); err != nil {
+	if err := s.program.StandIn(ctx, epoch, nil); err != nil {
 		s.Log.Warn("could not stand in for a generation that has left", "proxy", s.place.ID, "generation", epoch, "error", err)
 	}
 }

@@ -68,7 +68,7 @@ func (s *supervisor) tell(ctx context.Context) {
 	}
 	asking, cancel := s.calm(ctx, s.Timing.Request)
 	defer cancel()
-	again, err := s.member.Tell(asking, s.standing)
+	reply, err := s.member.Tell(asking, s.standing)
 	s.telling.note(s.Sidecar, err, "tell the mesh how it is")
 	if s.untold = err != nil; s.untold {
 		s.clocks.look.Reset(s.retry.Next()) // what it is told of may be gone
@@ -76,8 +76,8 @@ func (s *supervisor) tell(ctx context.Context) {
 	}
 	s.retry.Reset()
 	s.clocks.look.Stop()
-	if s.clocks.tell.Stop(); again > 0 {
-		s.clocks.tell.Reset(pace.Jitter(again))
+	if s.clocks.tell.Stop(); reply.Again > 0 {
+		s.clocks.tell.Reset(pace.Jitter(reply.Again))
 	}
 	if s.standing.Open && s.Status().Phase == Warming {
 		s.serves()

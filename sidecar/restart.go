@@ -117,7 +117,8 @@ func (s *Sidecar) reason(ctx context.Context, current generation, next *Launch) 
 	if errors.Is(s.program.Control().Alive(ctx), ErrClosed) {
 		return "it takes no questions since a hot restart failed", nil
 	}
-	return s.program.Outdated(current.proc, next)
+	reason, err := s.program.Outdated(current.proc, next)
+	return reason.Why, err
 }
 
 // restarted takes the result.

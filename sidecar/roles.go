@@ -26,10 +26,9 @@ type Member interface {
 	// Look asks what has become of it.
 	Look(ctx context.Context) (Finding, error)
 
-	// Tell says what is so, and how soon it wants to hear it again; 0 for never.
-	// The last word holds, also after one that ctx has cut off. One that Look has found Altered or Lost is brought back
-	// to what is told.
-	Tell(ctx context.Context, s Standing) (again time.Duration, err error)
+	// Tell says what is so. The last word holds, also after one that ctx has cut off.
+	// One that Look has found Altered, Moved or Lost is brought back to what is told.
+	Tell(ctx context.Context, s Standing) (Reply, error)
 
 	// Leave ends it. It may be repeated until it succeeds, and after.
 	Leave(ctx context.Context) (Farewell, error)
@@ -42,6 +41,7 @@ type Place struct {
 	Public    Port     // where peers come in
 	Ports     []Port   // that must be free before it starts
 	App       Address  // what must accept a connection before peers may come
+	Peers     Address  // where peers are told to come, when that is ours to say
 	Upstreams []string // the services that the app reaches through it
 }
 
@@ -49,12 +49,17 @@ type Place struct {
 // "unix" and a path, which may be relative to the proxy's working directory.
 type Address struct{ Network, Address string }
 
-// Standing is whose process it is, and whether peers may come; Why when they may
-// not, as a sentence.
+// Standing is whose process it is, and whether peers may come.
 type Standing struct {
 	Process process.Identity // zero before there is one
 	Open    bool
-	Why     string
+	Why     string // why they may not, or what is amiss all the same, as a sentence; empty for nothing
+}
+
+// Reply is what the mesh makes of what it is told.
+type Reply struct {
+	Again time.Duration // how soon it wants to hear it again; 0 for never
+	Held  string        // why peers are kept away from an open one all the same, as a sentence; empty when they are not
 }
 
 // Presence is what has become of a proxy in the mesh.
@@ -64,6 +69,7 @@ type Presence int
 const (
 	Present   Presence = iota // as it was told
 	Altered                   // there, but not as it was told: tell it again
+	Moved                     // what it stands before is another by now: tell it again, at the finding's place
 	Withdrawn                 // taken away, and so will be what it stands before
 	Forgotten                 // gone, but not withdrawn as far as is known: wait for what it stands before
 	Lost                      // gone, but wanted: tell it again
@@ -74,6 +80,7 @@ const (
 type Finding struct {
 	Presence Presence
 	Why      string
+	Place    Place // of one that has Moved
 }
 
 // Farewell is what came of leaving.
@@ -98,8 +105,8 @@ type Program interface {
 	// Next is what a generation is started with, as it would be now.
 	Next(ctx context.Context, at Place, epoch int) (*Launch, error)
 
-	// Outdated says why what runs should give way to next; empty when it need not.
-	Outdated(running *process.Process, next *Launch) (string, error)
+	// Outdated says why what runs should give way to next; no reason when it need not.
+	Outdated(running *process.Process, next *Launch) (Reason, error)
 
 	// Recover learns again how to speak with a generation that is found running.
 	Recover(running *process.Process)
@@ -108,15 +115,25 @@ type Program interface {
 	// false for another program's.
 	Epoch(args []string) (epoch int, ok bool)
 
-	// StandIn answers in the place of a generation that has left, for as long as
-	// its successor may have something to say to it.
-	StandIn(ctx context.Context, epoch int) error
+	// StandIn answers in the place of a generation that has left, or that its
+	// successor is to leave alone, for as long as that may have something to say to it.
+	// It hands over what is kept of the sockets of one that has crashed.
+	StandIn(ctx context.Context, epoch int, kept []process.Listener) error
+
+	// LastWords is the last complaint in the program's log; empty for none.
+	LastWords() string
 
 	// Control speaks with the generation that answers.
 	Control() Control
 
 	// Remove removes what Prepare has made outside of the run directory.
 	Remove() error
+}
+
+// Reason is why a generation should give way to another.
+type Reason struct {
+	Why      string // as a clause: "its bootstrap has changed"; empty for none
+	Pressing bool   // what runs does not work for long, as with a token that is no longer good
 }
 
 // Launch is what one generation is started with.
@@ -160,12 +177,12 @@ type Control interface {
 	// Refuse has new connections refused: those of peers, or all.
 	Refuse(ctx context.Context, peersOnly bool) error
 
-	// Listeners are the addresses that it listens on, "host:port"; nil when it
-	// does not say.
-	Listeners(ctx context.Context) []string
+	// Listeners are those that carry traffic, its admin API and what is scraped not
+	// among them; nil when it does not say.
+	Listeners(ctx context.Context) []Address
 
 	// Open counts the connections that it has accepted on listeners.
-	Open(ctx context.Context, listeners []string) (int, error)
+	Open(ctx context.Context, listeners []Address) (int, error)
 }
 
 // Progress is how far a generation has come.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"time"
 
 	"nomad-driver-connect/sidecar"
 )
@@ -43,9 +42,9 @@ func (m mortal) Look(ctx context.Context) (sidecar.Finding, error) {
 	return m.Member.Look(ctx)
 }
 
-func (m mortal) Tell(ctx context.Context, s sidecar.Standing) (time.Duration, error) {
+func (m mortal) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
 	if !m.alive.Load() {
-		return 0, errDead
+		return sidecar.Reply{}, errDead
 	}
 	return m.Member.Tell(ctx, s)
 }

@@ -61,13 +61,13 @@ type rotatedMember struct {
 	done   bool
 }
 
-func (m *rotatedMember) Tell(ctx context.Context, s sidecar.Standing) (again time.Duration, err error) {
+func (m *rotatedMember) Tell(ctx context.Context, s sidecar.Standing) (reply sidecar.Reply, err error) {
 	if !s.Open || m.done {
 		return m.Member.Tell(ctx, s)
 	}
 	m.done = true
-	m.when(m.change, func() { again, err = m.Member.Tell(ctx, s) })
-	return again, err
+	m.when(m.change, func() { reply, err = m.Member.Tell(ctx, s) })
+	return reply, err
 }
 
 // A token that Consul does not know any more is told of once, and the next one is
