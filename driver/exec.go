@@ -173,5 +173,5 @@ func execResult(err error) (*drivers.ExitResult, error) {
 	if !ok {
 		return nil, err
 	}
-	return exitResult(process.ExitOf(status)), nil
+	return exitResult(process.ExitOf(status), ""), nil
 }

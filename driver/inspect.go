@@ -32,7 +32,7 @@ func (p *Plugin) InspectTask(id string) (*drivers.TaskStatus, error) {
 	if s.Phase == sidecar.Exited {
 		status.State = drivers.TaskStateExited
 		status.CompletedAt = s.Exit.At
-		status.ExitResult = exitResult(s.Exit)
+		status.ExitResult = exitResult(s.Exit, s.Failure)
 	}
 	return status, nil
 }

@@ -94,12 +94,12 @@ func TestTaskSpec_concurrency(t *testing.T) {
 }
 
 func TestExitResult(t *testing.T) {
-	oom := exitResult(process.Exit{Code: 137, Signal: 9, OOMKilled: true, MemoryLimit: 64 << 20})
+	oom := exitResult(process.Exit{Code: 137, Signal: 9, OOMKilled: true, MemoryLimit: 64 << 20}, "")
 	must.True(t, oom.OOMKilled)
 	must.Eq(t, 137, oom.ExitCode)
 	must.EqError(t, oom.Err, "Envoy was killed by the kernel: out of memory (limit 64 MB)")
-	must.ErrorContains(t, exitResult(process.Exit{Unobserved: true}).Err, "unobserved")
-	must.NoError(t, exitResult(process.Exit{Code: 137, Signal: 9}).Err)
+	must.ErrorContains(t, exitResult(process.Exit{Unobserved: true}, "").Err, "unobserved")
+	must.NoError(t, exitResult(process.Exit{Code: 137, Signal: 9}, "").Err)
 }
 
 func TestMeter(t *testing.T) {

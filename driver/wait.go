@@ -20,7 +20,8 @@ func (p *Plugin) WaitTask(ctx context.Context, id string) (<-chan *drivers.ExitR
 		defer close(result)
 		select {
 		case <-t.sidecar.Done():
-			result <- exitResult(t.sidecar.Status().Exit)
+			status := t.sidecar.Status()
+			result <- exitResult(status.Exit, status.Failure)
 		case <-ctx.Done():
 			result <- &drivers.ExitResult{Err: ctx.Err()}
 		}
@@ -28,13 +29,17 @@ func (p *Plugin) WaitTask(ctx context.Context, id string) (<-chan *drivers.ExitR
 	return result, nil
 }
 
-func exitResult(exit process.Exit) *drivers.ExitResult {
+// exitResult is what Nomad hears of an end. failure is why the driver has ended what could
+// have gone on; empty when it has not.
+func exitResult(exit process.Exit, failure string) *drivers.ExitResult {
 	result := &drivers.ExitResult{ExitCode: exit.Code, Signal: int(exit.Signal)}
 	if exit.OOMKilled {
 		result.OOMKilled = true
 		result.Err = errors.New("Envoy " + exit.String())
 	} else if exit.Unobserved {
 		result.Err = errors.New("Envoy " + exit.String())
+	} else if failure != "" {
+		result.Err = errors.New(failure)
 	}
 	return result
 }

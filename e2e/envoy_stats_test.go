@@ -22,6 +22,9 @@ func (s *shop) takes(t *testing.T, alloc *api.Allocation, more int) {
 	before, err := connections(t.Context(), pid)
 	must.NoError(t, err)
 	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		if _, current := s.latest(t, alloc); current != pid { // a generation counts for itself
+			pid, before = current, 0
+		}
 		now, err := connections(ctx, pid)
 		if err == nil && now < before+more {
 			err = fmt.Errorf("Envoy %d has taken %d connections of %d", pid, now-before, more)

@@ -68,6 +68,12 @@ type Options struct {
 	Extra []string // a user's own, that passed CheckArgs
 }
 
+// parentShutdown is how long a generation goes on to speak with the one before: until
+// then it asks that for the socket of every listener that it is told of. It ends with
+// the wish that the other one ends, which somebody else takes in its place (StandIn):
+// the driver says when that is.
+const parentShutdown = 5 * time.Second
+
 // Args is Envoy's command line, without argv[0]; it finds its bootstrap on
 // BootstrapFD. Generations find each other in their working directory. A new one
 // counts for itself: what the old one has counted says nothing of whether it is ready.
@@ -79,7 +85,7 @@ func (o Options) Args() []string {
 		"--concurrency", strconv.Itoa(o.Concurrency),
 		"--drain-strategy", "immediate",
 		"--drain-time-s", drain,
-		"--parent-shutdown-time-s", drain,
+		"--parent-shutdown-time-s", strconv.Itoa(int(parentShutdown.Seconds())),
 		baseIDFlag, strconv.Itoa(int(o.BaseID)),
 		epochFlag, strconv.Itoa(o.Epoch),
 		"--socket-path", hotRestartSocket,

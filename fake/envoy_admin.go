@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"regexp"
 )
@@ -29,6 +30,7 @@ func (g *generation) admin() http.Handler {
 		_, _ = fmt.Fprintf(w, `{"version":%q}`, longVersion)
 	})
 	mux.HandleFunc("/stats", g.tellStats)
+	mux.HandleFunc("/listeners", g.tellListeners)
 	mux.HandleFunc("/config_dump", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, `{"configs":[{"dynamic_listeners":[{"name":"db","error_state":{"details":"cannot bind '127.0.0.1:9191'"}}]}]}`)
 	})
@@ -36,6 +38,16 @@ func (g *generation) admin() http.Handler {
 		return hangable(mux)
 	}
 	return mux
+}
+
+// tellListeners answers with the public listener, as Envoy does with all.
+func (g *generation) tellListeners(w http.ResponseWriter, _ *http.Request) {
+	if g.listener == nil {
+		_, _ = fmt.Fprint(w, `{}`)
+		return
+	}
+	host, port, _ := net.SplitHostPort(g.listener.Addr().String())
+	_, _ = fmt.Fprintf(w, `{"listener_statuses":[{"name":"public_listener","local_address":{"socket_address":{"address":%q,"port_value":%s}}}]}`, host, port)
 }
 
 // hangable stops to answer when there is a HangFile.

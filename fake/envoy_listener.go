@@ -24,19 +24,31 @@ type publicListener struct {
 	tell     func()
 }
 
-func listenPublic(behaviour Behaviour, address string) (*publicListener, error) {
-	// Generations listen at the same time.
+// listen takes the listener of the generation before, or makes its own.
+func (g *generation) listen(address string) (err error) {
+	var listener net.Listener
+	if g.epoch > 0 {
+		if listener, err = g.inherit(address); err != nil {
+			return err
+		}
+	}
+	if listener == nil {
+		if listener, err = listenPublic(address); err != nil {
+			return err
+		}
+	}
+	g.listener = &publicListener{Listener: listener, clinging: g.behaviour == Clinging, told: make(chan struct{})}
+	g.listener.tell = sync.OnceFunc(func() { close(g.listener.told) })
+	go g.listener.accept()
+	return g.bequeath(context.Background())
+}
+
+func listenPublic(address string) (net.Listener, error) {
+	// As Envoys do.
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 	}}
-	listener, err := config.Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	p := &publicListener{Listener: listener, clinging: behaviour == Clinging, told: make(chan struct{})}
-	p.tell = sync.OnceFunc(func() { close(p.told) })
-	go p.accept()
-	return p, nil
+	return config.Listen(context.Background(), "tcp", address)
 }
 
 func (p *publicListener) accept() {

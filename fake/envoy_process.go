@@ -55,8 +55,7 @@ func (g *generation) run() (int, error) {
 	if err := g.initMemory(); err != nil {
 		return 0, err
 	}
-	left, err := g.serve()
-	if err != nil {
+	if err := g.serve(); err != nil {
 		return 0, err
 	}
 	if g.behaviour == LateMortal {
@@ -72,43 +71,37 @@ func (g *generation) run() (int, error) {
 		g.awaitPredecessor("released")
 		return 3, nil
 	}
-	select {
-	case <-terminated:
-	case <-left:
-	}
+	<-terminated
 	return 0, nil
 }
 
-// serve begins the admin API and the listener. What it gives is closed when a
-// successor has taken over and there is nothing left to stay for.
-func (g *generation) serve() (left <-chan struct{}, err error) {
+// serve begins the admin API and the listener.
+func (g *generation) serve() error {
 	if g.epoch > 0 {
 		if err := os.Remove(AdminSocket); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	admin, err := new(net.ListenConfig).Listen(context.Background(), "unix", AdminSocket)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	admin.(*net.UnixListener).SetUnlinkOnClose(false) // it is the successor's by then
 	if address := os.Getenv(ListenerVariable); address != "" && g.behaviour != Alone && g.behaviour != LateMortal {
-		if g.listener, err = listenPublic(g.behaviour, address); err != nil {
-			return nil, err
+		if err := g.listen(address); err != nil {
+			return err
 		}
 	}
 	go func() { _ = http.Serve(admin, g.admin()) }()
 	if err := g.tell("begun"); err != nil {
-		return nil, err
+		return err
 	}
-	leaving := make(chan struct{})
-	go g.leave(admin, leaving)
-	return leaving, nil
+	go g.leave(admin)
+	return nil
 }
 
-// leave does what the successor wants, and then has the time that connections are
-// given to end.
-func (g *generation) leave(admin net.Listener, left chan<- struct{}) {
+// leave does what the successor wants, but for the end, which the driver has in hand.
+func (g *generation) leave(admin net.Listener) {
 	awaitFile("begun", g.epoch+1)
 	// As with Envoy, connections to the admin API that are open stay so.
 	_ = errors.Join(admin.Close(), g.tell("closed"))
@@ -117,8 +110,6 @@ func (g *generation) leave(admin net.Listener, left chan<- struct{}) {
 		_ = g.listener.Close()
 	}
 	_ = g.tell("released")
-	seconds, _ := strconv.Atoi(flagOf(g.args, "--parent-shutdown-time-s"))
-	time.AfterFunc(time.Duration(seconds)*time.Second, func() { close(left) })
 }
 
 func (g *generation) tell(message string) error {

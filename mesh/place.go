@@ -18,6 +18,7 @@ func placeOf(id, service string, listener sidecar.Port, proxy api.AgentServiceCo
 	if proxy.DestinationServiceID != "" {
 		at.App = app(proxy)
 	}
+	at.Outbound = len(proxy.Upstreams) > 0 || proxy.Mode == api.ProxyModeTransparent
 	for _, u := range proxy.Upstreams {
 		at.Upstreams = append(at.Upstreams, u.DestinationName)
 	}

@@ -16,30 +16,45 @@ import (
 // also knows of those of a process that no longer answers.
 func (p *Process) Connections(local netip.AddrPort) (int, error) {
 	open := 0
-	for _, table := range []string{"tcp", "tcp6"} {
-		n, err := countConnections(fmt.Sprintf("/proc/%d/net/%s", p.ID.PID, table), local)
-		if err != nil && !os.IsNotExist(err) { // without IPv6 there is no tcp6
-			return 0, err
-		}
-		open += n
-	}
-	return open, nil
-}
-
-func countConnections(path string, local netip.AddrPort) (int, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = f.Close() }()
-	open := 0
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if isConnection(lines.Text(), local) {
+	err := p.eachConnection(func(at netip.AddrPort, _ string) {
+		if covers(local, at) {
 			open++
 		}
+	})
+	return open, err
+}
+
+// covers tells whether a connection at an address came in at the place where somebody
+// listens.
+func covers(listens, at netip.AddrPort) bool {
+	return at.Port() == listens.Port() && (listens.Addr().IsUnspecified() || at.Addr() == listens.Addr().Unmap())
+}
+
+// eachConnection gives the connections in the network namespace of the process that some
+// process has open.
+func (p *Process) eachConnection(visit func(local netip.AddrPort, inode string)) error {
+	for _, table := range []string{"tcp", "tcp6"} {
+		err := visitConnections(fmt.Sprintf("/proc/%d/net/%s", p.ID.PID, table), visit)
+		if err != nil && !os.IsNotExist(err) { // without IPv6 there is no tcp6
+			return err
+		}
 	}
-	return open, lines.Err()
+	return nil
+}
+
+func visitConnections(path string, visit func(local netip.AddrPort, inode string)) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if at, inode, ok := connectionIn(lines.Text()); ok {
+			visit(at, inode)
+		}
+	}
+	return lines.Err()
 }
 
 // Fields of a line of proc_pid_net(5), tcp, and values of its state.
@@ -51,15 +66,15 @@ const (
 	netListen = "0A"
 )
 
-// isConnection tells a connection that a process holds (one without an inode
-// is the kernel's alone) at the address from every other socket.
-func isConnection(line string, local netip.AddrPort) bool {
+// connectionIn tells a connection that a process holds (one without an inode is the
+// kernel's alone) from every other socket.
+func connectionIn(line string) (local netip.AddrPort, inode string, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) <= netInode || fields[netState] == netListen || fields[netInode] == "0" {
-		return false
+		return netip.AddrPort{}, "", false
 	}
-	at, ok := parseNetAddress(fields[netLocal])
-	return ok && at.Port() == local.Port() && (local.Addr().IsUnspecified() || at.Addr() == local.Addr().Unmap())
+	local, ok = parseNetAddress(fields[netLocal])
+	return local, fields[netInode], ok
 }
 
 // parseNetAddress reads "0100007F:1F90": 32-bit words in the byte order of the

@@ -2,6 +2,7 @@ package sidecar_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
 	"github.com/shoenig/test/wait"
 
@@ -23,19 +25,43 @@ import (
 
 func (b *bench) start() (*sidecar.Sidecar, error) {
 	member, program, host := b.wire()
-	s, err := sidecar.Start(b.t.Context(), b.life, member, program, host)
+	s, err := sidecar.Start(b.begin(), b.life, member, program, host)
 	if err == nil {
 		b.t.Cleanup(func() { _ = s.Destroy(context.Background()) })
 	}
 	return s, err
 }
 
-// started starts one that must start.
+// begin ends the life before, as when the plugin is killed, and gives another.
+func (b *bench) begin() context.Context {
+	if b.end != nil {
+		b.end()
+	}
+	ctx, cancel := context.WithCancel(b.t.Context())
+	b.end = cancel
+	return ctx
+}
+
+// started starts one that must start, and waits until it is ready.
 func (b *bench) started() *sidecar.Sidecar {
+	b.t.Helper()
+	before := b.said(" is ready in ")
+	s := b.begun()
+	eventually(b.t, func() bool { return b.said(" is ready in ") > before })
+	return s
+}
+
+// begun starts one that must start.
+func (b *bench) begun() *sidecar.Sidecar {
 	b.t.Helper()
 	s, err := b.start()
 	must.NoError(b.t, err)
 	return s
+}
+
+// reachDB gives the proxy an upstream: the app waits until it is ready.
+func (b *bench) reachDB() {
+	b.own.Proxy.Upstreams = []api.Upstream{{DestinationName: "db", LocalBindAddress: b.host, LocalBindPort: freePort()}}
 }
 
 // startServing starts a sidecar whose older generations leave after a second,
@@ -71,9 +97,8 @@ func (b *bench) watched() (*sidecar.Sidecar, <-chan error) {
 // attach finds a sidecar again, as the next life of the plugin does.
 func (b *bench) attach(state sidecar.State) *sidecar.Sidecar {
 	b.t.Helper()
-	b.alive.Store(false)
 	member, program, host := b.wire()
-	s, err := sidecar.Attach(b.t.Context(), b.life, state, member, program, host)
+	s, err := sidecar.Attach(b.begin(), b.life, state, member, program, host)
 	must.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = s.Destroy(context.Background()) })
 	return s
@@ -87,11 +112,24 @@ func (b *bench) restarted(s *sidecar.Sidecar) {
 	eventually(b.t, func() bool { return s.Status().Epoch == next })
 }
 
-// crash kills the generation that serves, and waits until that is known.
-func crash(t *testing.T, s *sidecar.Sidecar) {
-	t.Helper()
-	must.NoError(t, s.Signal(syscall.SIGKILL))
-	isDone(t, s)
+// crash kills the generation that serves, which has no successor, and waits until that
+// is known.
+func (b *bench) crash(s *sidecar.Sidecar) {
+	b.t.Helper()
+	good := b.now()
+	b.renewAt("/nowhere/envoy")
+	must.NoError(b.t, s.Signal(syscall.SIGKILL))
+	isDone(b.t, s)
+	b.change(func(n *node) { *n = good })
+}
+
+// crashAndMend kills it, and waits until its successor serves.
+func (b *bench) crashAndMend(s *sidecar.Sidecar) {
+	b.t.Helper()
+	next := s.Status().Epoch + 1
+	must.NoError(b.t, s.Signal(syscall.SIGKILL))
+	eventually(b.t, b.sawEvent(fmt.Sprintf("after the crash (generation %d,", next)))
+	must.Eq(b.t, next, s.Status().Epoch)
 }
 
 func isDone(t *testing.T, s *sidecar.Sidecar) {

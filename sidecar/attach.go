@@ -18,22 +18,25 @@ var ErrForgotten = errors.New("neither its process nor its run directory is ther
 const attachTimeout = 2 * time.Second
 
 // Attach finds a sidecar again that an earlier life of this program started, with
-// all of its generations. A sidecar that has ended in the meantime is Exited at once.
+// all of its generations; ctx ends the supervision. A sidecar that has ended in the meantime is Exited at once.
 func Attach(ctx context.Context, spec Spec, state State, member Member, program Program, host Host) (*Sidecar, error) {
 	s := newSidecar(spec, member, program, host)
-	s.attached, s.started, s.place = true, state.StartedAt, state.Place
+	s.attached, s.started = true, state.StartedAt
+	s.at.Store(&state.Place)
+	// A younger one may not be: its first life waited for that.
+	s.ready = time.Since(state.StartedAt) > spec.ReadyTimeout
 	s.oomKills.Store(state.OOMKills)
 	begun, err := s.find(ctx, state)
 	if err != nil {
 		return nil, err
 	}
-	s.member.Rejoin(s.place)
+	s.member.Rejoin(s.place())
 	s.undo.push(s.leave)
 	s.undo.push(s.removeRunDir)
 	s.undo.push(s.removeProgram)
 	s.undo.push(s.kill)
 	s.publish(Warming, process.Exit{})
-	go s.supervise(context.WithoutCancel(ctx), begun)
+	go s.supervise(ctx, begun)
 	return s, nil
 }
 
@@ -65,7 +68,7 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 	}
 	s.running.Store(&now)
 	for _, g := range found {
-		s.Log.Debug("found a generation of an earlier life", "proxy", s.place.ID, "generation", g.epoch, "pid", g.proc.ID.PID, "serves", g.epoch == now.current.epoch)
+		s.Log.Debug("found a generation of an earlier life", "proxy", s.place().ID, "generation", g.epoch, "pid", g.proc.ID.PID, "serves", g.epoch == now.current.epoch)
 	}
 	if len(found) == 1 && now.current.epoch > 0 && !s.serving(ctx, now.current) {
 		// The one before died when this one had not taken over yet: it never will.
@@ -77,7 +80,7 @@ func (s *Sidecar) find(ctx context.Context, state State) (begun *generation, err
 // serving tells whether a generation has the listeners: somebody has, and there is
 // no other.
 func (s *Sidecar) serving(ctx context.Context, g generation) bool {
-	if s.place.Public.Number != 0 {
+	if s.place().Public.Number != 0 {
 		return s.listened(ctx)
 	}
 	return s.tookOver(ctx, g)

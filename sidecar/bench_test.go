@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,7 +46,7 @@ type bench struct {
 	host        string                                // an address of this test alone: nobody else takes its ports
 	appAt       int                                   // the port of the local service
 
-	alive *atomic.Bool // the life that was begun last
+	end func() // of the life that was begun last; nil before
 
 	mu     sync.Mutex
 	node   node
@@ -104,7 +103,8 @@ func quick() sidecar.Timing {
 	t.ReadyMax = 50 * time.Millisecond
 	t.RetryMin, t.RetryMax = 20*time.Millisecond, 100*time.Millisecond
 	t.Pulse, t.Away, t.Files, t.Config = 200*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
-	t.Drain, t.Leave = 50*time.Millisecond, 2*time.Second
+	t.Drain, t.Leave, t.StandIn = 50*time.Millisecond, 2*time.Second, time.Second
+	t.Keep = 10 * time.Millisecond
 	return t
 }
 

@@ -28,7 +28,7 @@ func TestSidecar_crashUntold(t *testing.T) {
 			b.timing.Request = 300 * time.Millisecond
 			s := b.startServing()
 			fail(b.consul)
-			crash(t, s)
+			b.crash(s)
 			must.Eq(t, syscall.SIGKILL, s.Status().Exit.Signal)
 			must.Eq(t, "passing", b.consul.Ready(), must.Sprint("it has not heard of it"))
 			if name != "it hangs" {
@@ -55,7 +55,7 @@ func TestSidecar_crashUntoldAndDestroyed(t *testing.T) {
 			b.timing.RetryMin, b.timing.RetryMax = time.Hour, time.Hour
 			s := b.startServing()
 			fail(b.consul)
-			crash(t, s)
+			b.crash(s)
 			b.consul.Resume()
 			began := time.Now()
 			b.destroyed(s)

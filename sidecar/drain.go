@@ -37,7 +37,7 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, heard time.Duratio
 		return
 	}
 	if ctx.Err() == nil {
-		s.control(s.program.Control().Refuse(ctx, s.place.Public.Number != 0))
+		s.control(s.program.Control().Refuse(ctx, s.place().Public.Number != 0))
 	}
 	for {
 		if open = s.connections(ctx, listeners); open == 0 {
@@ -56,17 +56,20 @@ func (s *Sidecar) drain(ctx context.Context, until time.Time, heard time.Duratio
 // control notes what the program did not take.
 func (s *Sidecar) control(err error) {
 	if err != nil {
-		s.Log.Warn("could not tell the program what becomes of its connections", "proxy", s.place.ID, "error", err)
+		s.Log.Warn("could not tell the program what becomes of its connections", "proxy", s.place().ID, "error", err)
 	}
 }
 
 // listeners are those whose connections are to end: the public one, or all where
 // it is not known which that is.
 func (s *Sidecar) listeners(ctx context.Context) []Address {
-	if s.place.Public.Number != 0 {
-		return []Address{{"tcp", s.place.Public.HostPort()}}
+	if s.place().Public.Number == 0 {
+		return s.program.Control().Listeners(ctx)
 	}
-	return s.program.Control().Listeners(ctx)
+	if public := s.publicListeners(ctx); len(public) > 0 {
+		return public
+	}
+	return []Address{{"tcp", s.place().Public.HostPort()}}
 }
 
 // connections counts those that any generation has open on the listeners. The
@@ -89,7 +92,7 @@ func (s *Sidecar) connections(ctx context.Context, listeners []Address) int {
 			open += n
 		}
 		if err != nil {
-			s.Log.Warn("could not count the connections from peers", "proxy", s.place.ID, "listener", listener, "error", err)
+			s.Log.Warn("could not count the connections from peers", "proxy", s.place().ID, "listener", listener, "error", err)
 		}
 	}
 	return open

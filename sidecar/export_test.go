@@ -26,7 +26,7 @@ func (s *Sidecar) Leaving() int { return len(s.running.Load().leaving) }
 // LaunchNext starts another generation, as a plugin does that is killed then.
 func (s *Sidecar) LaunchNext(ctx context.Context) error {
 	epoch := s.current().epoch + 1
-	next, err := s.program.Next(ctx, s.place, epoch)
+	next, err := s.program.Next(ctx, s.place(), epoch)
 	if err == nil {
 		_, err = s.launch(next, epoch)
 	}
@@ -46,6 +46,6 @@ func (s *Sidecar) IsStopping() bool {
 // Attempt finds out why the current generation should go, and whether its successor
 // would start.
 func (s *Sidecar) Attempt(ctx context.Context) (why string, next *Launch, err error) {
-	a := s.attempt(ctx, s.current(), "")
+	a := s.attempt(ctx, s.current(), "", true)
 	return a.why, a.next, a.err
 }

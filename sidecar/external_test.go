@@ -69,9 +69,7 @@ func TestExternal_native(t *testing.T) {
 
 	found := b.attach(s.State())
 	eventually(t, b.sawEvent("Found Envoy again"))
-	must.NoError(t, syscall.Kill(found.Status().Process.PID, syscall.SIGKILL))
-	isDone(t, found)
-	isDone(t, s)
+	b.crash(found)
 	must.Eq(t, "critical", b.consul.Ready())
 	must.NotNil(t, b.consul.Proxy(), must.Sprint("Nomad's registration stays"))
 	must.NoError(t, found.Destroy(t.Context()))

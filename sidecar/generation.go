@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"nomad-driver-connect/process"
@@ -72,48 +74,76 @@ func (s *Sidecar) end(ctx context.Context, g generation) error {
 	}
 }
 
-// leaveGrace is how long a generation that leaves may take altogether.
-func (s *Sidecar) leaveGrace() time.Duration { return s.spec.DrainTimeout + s.Timing.Leave }
+// departure is the end of a generation that has left.
+type departure struct {
+	generation
+	cut int // connections that it still had
+}
 
-// follow waits until a generation has left. Its successor ends it when its time
-// is over, and a generation that stays is killed. Somebody stands in for it for as long as the
-// successor may have something to say. (The next generation but one has a place of
-// its own.)
+// follow sees a generation off. Its successor is to leave it alone, and would end it:
+// somebody stands in for it.
 func (s *supervisor) follow(ctx context.Context, g generation) {
+	s.standIn(ctx, g.epoch, nil)
+	at, all := counted(s.kept, s.place().Ports)
 	s.beside.Go(func() {
-		if !s.hasEnded(ctx, g) {
-			return
-		}
-		s.beside.Go(func() { s.standIn(ctx, g.epoch) })
+		cut := s.awaitEmpty(ctx, g, at, all)
+		s.letGo(ctx, g)
 		select {
-		case s.restarts.left <- g:
+		case s.restarts.left <- departure{g, cut}:
 		case <-ctx.Done():
 		}
 	})
 }
 
-// hasEnded waits for the end of a generation that leaves, and sees to it. It tells
-// whether that is to be told of.
-func (s *supervisor) hasEnded(ctx context.Context, g generation) bool {
-	late := time.NewTimer(s.leaveGrace())
+// awaitEmpty waits until a generation has no connection left at the addresses that it
+// accepts them at, if they can be counted at all, until its time is over or until it has
+// ended. It gives how many it has left.
+func (s *supervisor) awaitEmpty(ctx context.Context, g generation, at []netip.AddrPort, all bool) (open int) {
+	ctx, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout)
+	defer cancel()
+	for {
+		select {
+		case <-g.proc.Done():
+			return 0
+		case <-time.After(s.Timing.Drain):
+		case <-ctx.Done():
+			return open
+		}
+		held, err := g.proc.Held(at)
+		if open = held; err == nil && held == 0 && all {
+			return 0
+		}
+	}
+}
+
+// letGo ends a generation that has left, by force when it does not end by itself.
+func (s *supervisor) letGo(ctx context.Context, g generation) {
+	if ctx.Err() != nil {
+		return // of the sidecar
+	}
+	_ = g.proc.Signal(syscall.SIGTERM) // or it has ended
+	late := time.NewTimer(s.Timing.Leave)
 	defer late.Stop()
 	select {
 	case <-g.proc.Done():
-		return true
+		return
 	case <-ctx.Done():
-		return false
+		return
 	case <-late.C:
 	}
 	if err := s.end(ctx, g); err != nil {
-		s.Log.Error("could not end a generation that did not leave", "proxy", s.place.ID, "generation", g.epoch, "error", err)
+		s.Log.Error("could not end a generation that did not leave", "proxy", s.place().ID, "generation", g.epoch, "error", err)
 	}
-	return ctx.Err() == nil
 }
 
-func (s *supervisor) standIn(ctx context.Context, epoch int) {
-	ctx, cancel := context.WithTimeout(ctx, s.leaveGrace())
-	defer cancel()
-	if err := s.program.StandIn(ctx, epoch, nil); err != nil {
-		s.Log.Warn("could not stand in for a generation that has left", "proxy", s.place.ID, "generation", epoch, "error", err)
-	}
+// standIn answers beside in the place of a generation, for as long as its successor
+// may have something to say to it.
+func (s *supervisor) standIn(ctx context.Context, epoch int, kept []process.Listener) {
+	s.beside.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, s.Timing.StandIn)
+		defer cancel()
+		if err := s.program.StandIn(ctx, epoch, kept); err != nil {
+			s.Log.Warn("could not stand in for a generation", "proxy", s.place().ID, "generation", epoch, "error", err)
+		}
+	})
 }

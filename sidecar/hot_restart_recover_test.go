@@ -19,7 +19,7 @@ func TestHotRestart_crash(t *testing.T) {
 	b.renewWith(fake.Alone)
 	must.NoError(t, s.Signal(syscall.SIGHUP))
 	eventually(t, func() bool { return s.Generations() == 2 })
-	crash(t, s)
+	b.crash(s)
 	must.Eq(t, syscall.SIGKILL, s.Status().Exit.Signal)
 	b.destroyed(s)
 }
@@ -55,7 +55,7 @@ func TestHotRestart_recovered(t *testing.T) {
 		s := b.startServing()
 		b.launchNext(s, fake.Alone)
 		state := s.State()
-		crash(t, s)
+		b.crash(s)
 		again := b.attach(state)
 		isDone(t, again)
 		must.Eq(t, sidecar.Exited, again.Status().Phase)

@@ -31,11 +31,31 @@ func TestHotRestart(t *testing.T) {
 	must.NoError(t, err)
 	must.Positive(t, usage.RSS)
 
-	// One more is put off until the first has left.
+	// One that has nothing to do any more leaves at once.
+	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; no connection was cut"))
+	eventually(t, func() bool { return s.Generations() == 1 })
+
+	// A stop does not wait for those that leave.
+	s.Stop(syscall.SIGTERM, 10*time.Second)
+	must.Eq(t, 0, s.Status().Exit.Code, b.story())
+	b.destroyed(s)
+}
+
+// Two may be leaving at a time, with the connections that they have; one more is put
+// off until the first has left.
+func TestHotRestart_twoLeave(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	s := b.startServing()
+	for range 2 {
+		b.connect()
+		b.restarted(s)
+	}
 	must.NoError(t, s.Signal(syscall.SIGHUP))
 	eventually(t, b.sawEvent("A hot restart is to follow (SIGHUP) when generation 0 has left"))
-	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0"))
-	eventually(t, func() bool { return s.Status().Epoch == 2 })
+	must.Eq(t, 2, s.Leaving())
+	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; 1 connections were cut, as their time was over (drain.timeout, 1s)"))
+	eventually(t, func() bool { return s.Status().Epoch == 3 })
 
 	// A stop does not wait for those that leave.
 	s.Stop(syscall.SIGTERM, 10*time.Second)
@@ -101,9 +121,9 @@ func TestHotRestart_usurped(t *testing.T) {
 	s := b.startServing()
 	b.renewWith(fake.Usurper)
 	must.NoError(t, s.Signal(syscall.SIGHUP))
-	isDone(t, s)
-	b.mustSay("Hot restart failed (SIGHUP) when it had taken the listeners over, so Envoy is started anew: Envoy exited with status 3")
-	must.Eq(t, "critical", b.consul.Ready())
+	eventually(t, b.sawEvent("Hot restart failed (SIGHUP) when it had taken the listeners over, so Envoy is started anew: Envoy exited with status 3"))
+	b.renewWith(fake.WellBehaved)
+	eventually(t, b.sawEvent("Envoy was killed by signal 9 (SIGKILL)"))
 	b.destroyed(s)
 }
 

@@ -14,8 +14,8 @@ import (
 // it, and nobody else can tell.
 func (s *supervisor) checkAlive() {
 	s.clocks.pulse.Reset(pace.Beat(s.Timing.Pulse))
-	if s.restarts.finished != nil {
-		return // the one that answers may be the next generation
+	if s.restarts.finished != nil || s.crash.prepared != nil || s.warming != nil {
+		return // the one that answers may be another generation, and somebody waits for it
 	}
 	asking, cancel := context.WithTimeout(s.unstopped, s.Timing.PulseAnswer) // one that ends closes its connection
 	defer cancel()

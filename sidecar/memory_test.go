@@ -34,7 +34,7 @@ func TestSidecar_outOfMemory(t *testing.T) {
 	s := b.started()
 	must.Eq(t, 1, s.State().OOMKills)
 	oomKills("2")
-	crash(t, s)
+	b.crash(s)
 	must.True(t, s.Status().Exit.OOMKilled)
 	b.mustSay(outOfMemory)
 	b.destroyed(s)
@@ -46,7 +46,7 @@ func TestSidecar_killedOtherwise(t *testing.T) {
 	b := newBench(t, fake.WellBehaved)
 	b.inCgroup()("1")
 	s := b.started()
-	crash(t, s)
+	b.crash(s)
 	must.False(t, s.Status().Exit.OOMKilled)
 	b.destroyed(s)
 }
@@ -60,9 +60,8 @@ func TestSidecar_recoveredOutOfMemory(t *testing.T) {
 	state := first.State()
 	again := b.attach(state)
 	oomKills("1")
-	crash(t, again)
+	b.crash(again)
 	must.True(t, again.Status().Exit.OOMKilled)
-	isDone(t, first)
 
 	late := b.attach(state)
 	isDone(t, late)

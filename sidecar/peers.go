@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
@@ -18,21 +17,34 @@ import (
 // as long as what it stands before is not there, connections from peers are told
 // to leave, which can be taken back.
 
+// standing is what the mesh is to know.
+func (s *supervisor) standing() Standing {
+	now := Standing{Process: s.current().proc.ID}
+	switch {
+	case !s.admitted:
+		now.Why = s.waits
+	case s.strayed != "":
+		now.Why = s.strayed
+	default:
+		now.Open, now.Why = !s.crash.shut, s.crash.why
+	}
+	return now
+}
+
 // probe lets peers in as soon as the app accepts a connection.
 func (s *supervisor) probe(ctx context.Context) {
-	if s.admitted {
+	if s.admitted || s.warming != nil {
 		return
 	}
 	if !s.appAnswers(ctx) {
-		if why := s.noAnswer(); s.standing.Why != why {
-			s.standing.Why = why
+		if why := s.noAnswer(); s.waits != why {
+			s.waits = why
 			s.tell(ctx)
 		}
 		s.clocks.app.Reset(s.probing.Next())
 		return
 	}
-	s.admitted, s.standing.Open, s.standing.Why = true, true, ""
-	s.untold = true
+	s.admitted, s.untold = true, true
 	s.look(ctx) // it may be gone: before it served, or before it was found again
 }
 
@@ -43,20 +55,12 @@ func (s *supervisor) noAnswer() string {
 // appAnswers says whether the app accepts a connection. Without one there is
 // nothing to wait for.
 func (s *supervisor) appAnswers(ctx context.Context) bool {
-	if s.place.App == (Address{}) {
+	if s.place().App == (Address{}) {
 		return true
 	}
 	ctx, cancel := s.calm(ctx, s.Timing.News/2)
 	defer cancel()
-	app := s.localAddress()
-	return s.spec.Run.Network.Do(func() error {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, app.Network, app.Address)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	}) == nil
+	return connect(ctx, s.spec.Run.Network, s.localAddress()) == nil
 }
 
 // tell tells the mesh what is so, again and again until it has it. Before peers
@@ -68,7 +72,8 @@ func (s *supervisor) tell(ctx context.Context) {
 	}
 	asking, cancel := s.calm(ctx, s.Timing.Request)
 	defer cancel()
-	reply, err := s.member.Tell(asking, s.standing)
+	standing := s.standing()
+	reply, err := s.member.Tell(asking, standing)
 	s.telling.note(s.Sidecar, err, "tell the mesh how it is")
 	if s.untold = err != nil; s.untold {
 		s.clocks.look.Reset(s.retry.Next()) // what it is told of may be gone
@@ -79,7 +84,7 @@ func (s *supervisor) tell(ctx context.Context) {
 	if s.clocks.tell.Stop(); reply.Again > 0 {
 		s.clocks.tell.Reset(pace.Jitter(reply.Again))
 	}
-	if s.standing.Open && s.Status().Phase == Warming {
+	if standing.Open && reply.Held == "" && s.Status().Phase == Warming {
 		s.serves()
 	}
 }
@@ -90,7 +95,7 @@ func (s *supervisor) serves() {
 	switch {
 	case s.attached:
 		s.Emit(fmt.Sprintf("Found %s again (pid %d), serving", s.program.Name(), s.current().proc.ID.PID))
-	case s.place.App != Address{}:
+	case s.place().App != Address{}:
 		s.Emit("Serving: the local service accepts connections at " + s.localAddress().Address)
 	}
 }
@@ -106,6 +111,11 @@ func (s *supervisor) look(ctx context.Context) {
 	}
 	s.clocks.look.Stop()
 	switch found.Presence {
+	case Moved:
+		s.move(found)
+		s.back(ctx, "")
+		s.tell(ctx)
+		s.restarts.soon(0)
 	case Present, Altered:
 		s.back(ctx, "")
 		if found.Presence == Altered || s.untold {
@@ -122,6 +132,21 @@ func (s *supervisor) look(ctx context.Context) {
 		}
 		s.forgotten = found.Why
 		s.goAway()
+	}
+}
+
+// move goes on from another place. An app that is elsewhere by now must accept a
+// connection there.
+func (s *supervisor) move(found Finding) {
+	before := s.place()
+	s.at.Store(&found.Place)
+	s.publish(s.Status().Phase, process.Exit{})
+	if found.Why != "" {
+		s.Emit(found.Why)
+	}
+	if s.admitted && found.Place.App != before.App && !s.appAnswers(s.unstopped) {
+		s.admitted, s.waits = false, s.noAnswer()
+		s.clocks.app.Reset(s.probing.Next())
 	}
 }
 
@@ -143,7 +168,7 @@ func (s *supervisor) tellToLeave(ctx context.Context, why string) {
 }
 
 // leaving tells the program what becomes of the connections from peers.
-func (s *Sidecar) leaving(ctx context.Context, yes bool) error {
+func (s *supervisor) leaving(ctx context.Context, yes bool) error {
 	ctx, cancel := s.calm(ctx, s.Timing.Request)
 	defer cancel()
 	err := s.program.Control().Leaving(ctx, yes)

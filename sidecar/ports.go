@@ -13,7 +13,10 @@ import (
 
 // claimPorts proves that nobody else holds a port the proxy will listen on.
 func (s *Sidecar) claimPorts(ctx context.Context) error {
-	for _, port := range s.place.Ports {
+	for _, port := range s.place().Ports {
+		if err := s.awaitAddress(ctx, port); err != nil {
+			return err
+		}
 		if err := checkPortFree(ctx, s.spec.Run.Network, port); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -22,7 +23,9 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, next *Launch) (r
 	for {
 		now, err := s.progress(ctx, g)
 		if err == nil {
-			missing = now.Missing
+			if missing = now.Missing; missing == "" {
+				missing = s.unreachable(ctx)
+			}
 		}
 		timer := time.NewTimer(pause.Next())
 		select {
@@ -83,7 +86,7 @@ func (s *Sidecar) waitsFor(ctx context.Context) string {
 
 // diedEarly asks the program itself what it did not like.
 func (s *Sidecar) diedEarly(ctx context.Context, g generation, next *Launch) error {
-	exit := s.explain(g.proc.Exit())
+	exit := s.explain(g)
 	err := fmt.Errorf("%s %s before it was ready", s.program.Name(), exit)
 	if exit.OOMKilled {
 		return fmt.Errorf("%w; give the task more with resources { memory = … }", err)
@@ -94,5 +97,5 @@ func (s *Sidecar) diedEarly(ctx context.Context, g generation, next *Launch) err
 	if reason := next.Check(ctx); reason != nil {
 		return fmt.Errorf("%w; %w", err, reason)
 	}
-	return fmt.Errorf("%w; it accepts what it reads, so see the task's log for the reason", err)
+	return fmt.Errorf("%w; it accepts what it reads%s", err, cmp.Or(s.lastWords(), ", so see the task's log for the reason"))
 }

@@ -30,7 +30,7 @@ func TestSidecar_recoveredTooLate(t *testing.T) {
 	b := newBench(t, fake.WellBehaved)
 	first := b.started()
 	state := first.State()
-	crash(t, first)
+	b.crash(first)
 
 	again := b.attach(state)
 	isDone(t, again)
@@ -56,8 +56,6 @@ func TestSidecar_orphan(t *testing.T) {
 	b := newBench(t, fake.WellBehaved)
 	lost := b.started()
 	next := b.started()
-	isDone(t, lost)
-	must.Eq(t, syscall.SIGKILL, lost.Status().Exit.Signal)
 	b.mustSay(fmt.Sprintf("Ended an Envoy of an earlier run (pid %d)", lost.Status().Process.PID))
 	must.NotEq(t, lost.Status().Process, next.Status().Process)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
+	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
 )
 
@@ -16,7 +18,12 @@ func (s *supervisor) replace(ctx context.Context, a attempt) {
 	r.cancel()
 	r.prepared = nil
 	switch {
+	case a.postponed:
+		s.postpone(a.why)
+		s.restartNext(ctx)
+		return
 	case a.why == "": // nobody waits for it
+		r.later = later{}
 		if r.unseen.note(s.Sidecar, a.err, "see whether a hot restart is needed"); a.err != nil {
 			r.due.Reset(r.failed.Next())
 		} else {
@@ -29,6 +36,7 @@ func (s *supervisor) replace(ctx context.Context, a attempt) {
 		return
 	}
 	listened := s.listened(ctx)
+	r.later = later{}
 	next, err := s.launch(a.next, s.current().epoch+1)
 	if err != nil {
 		s.restarted(ctx, outcome{why: a.why, err: err})
@@ -79,10 +87,25 @@ func (s *Sidecar) confirm(ctx context.Context, next generation, started *Launch,
 	return outcome{fatal: true, err: errors.Join(err, s.end(ctx, s.current()))}
 }
 
-// listened tells whether somebody listens for peers; nobody, where it is not known
-// which listener that is.
+// listened tells whether the current generation listens for peers; it does not, where
+// it is not known which listener that is. Where its sockets may not be seen, it is
+// enough that somebody does.
 func (s *Sidecar) listened(ctx context.Context) bool {
-	return s.place.Public.Number != 0 && checkPortFree(ctx, s.spec.Run.Network, s.place.Public) != nil
+	public := s.place().Public
+	if public.Number == 0 {
+		return false
+	}
+	found, err := s.current().proc.Listeners()
+	if err != nil {
+		return checkPortFree(ctx, s.spec.Run.Network, public) != nil
+	}
+	listens := false
+	for _, l := range found {
+		at, err := netip.ParseAddrPort(l.Address)
+		listens = listens || (err == nil && int(at.Port()) == public.Number)
+		_ = l.File.Close()
+	}
+	return listens
 }
 
 // tookOver asks a generation that runs for the last time.
@@ -109,21 +132,27 @@ func (s *supervisor) promote(ctx context.Context, result outcome) {
 	old := before.current
 	s.running.Store(&generations{current: next, leaving: append(slices.Clone(before.leaving), old)})
 	s.follow(ctx, old)
+	s.clocks.keep.Reset(pace.Jitter(s.Timing.Config)) // it may listen elsewhere, too
 	s.publish(s.Status().Phase, process.Exit{})
 	s.missed = 0 // those were the old one's
 	s.Emit(fmt.Sprintf("Hot restart %d (%s): %s %s serves after %d ms (pid %d); generation %d leaves within %s%s",
 		next.epoch, result.why, s.program.Name(), next.version, time.Since(next.started).Milliseconds(), next.proc.ID.PID, old.epoch, s.spec.DrainTimeout, result.remark))
-	if s.standing.Process = next.proc.ID; s.Status().Phase == Draining { // which only the old one was told
+	if s.Status().Phase == Draining { // which only the old one was told
 		_ = s.leaving(ctx, true)
 	}
 	s.tell(ctx)
 }
 
 // hasLeft forgets a generation, and begins what waited for its end.
-func (s *supervisor) hasLeft(ctx context.Context, g generation) {
+func (s *supervisor) hasLeft(ctx context.Context, d departure) {
+	g := d.generation
 	now := s.running.Load()
 	s.running.Store(&generations{current: now.current, leaving: slices.DeleteFunc(slices.Clone(now.leaving),
 		func(old generation) bool { return old.epoch == g.epoch })})
-	s.Emit(fmt.Sprintf("Generation %d has left: it %s", g.epoch, s.explain(g.proc.Exit())))
+	cut := "no connection was cut"
+	if d.cut > 0 {
+		cut = fmt.Sprintf("%d connections were cut, as their time was over (drain.timeout, %s)", d.cut, s.spec.DrainTimeout)
+	}
+	s.Emit(fmt.Sprintf("Generation %d has left: it %s; %s", g.epoch, s.explain(g), cut))
 	s.restartNext(ctx)
 }

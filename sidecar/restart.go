@@ -14,14 +14,14 @@ import (
 // reason to (attempt): that reads files of the job, which may never answer. Then
 // the supervisor starts it (replace), it is waited for until it has taken over, or
 // ended (confirm), and the supervisor makes it the current one (promote). There is
-// one at a time, and none while an older generation is leaving, as that would be cut
-// short.
+// one at a time, and two older generations may be leaving: Envoys have names for three.
 type restarts struct {
 	asked    string // why one is wanted, and could not begin yet
 	cancel   context.CancelFunc
 	prepared chan attempt // of the one that is found out about; nil when there is none
 	finished chan outcome // of the one that is waited for; nil when there is none
-	left     chan generation
+	left     chan departure
+	later    later
 	due      *time.Timer // when to look whether one is needed
 	failed   pace.Backoff
 	unseen   trouble // with what is needed to know whether one is
@@ -29,9 +29,10 @@ type restarts struct {
 
 // attempt is what was found out about a hot restart.
 type attempt struct {
-	why  string // empty: there is no reason
-	next *Launch
-	err  error
+	why       string // empty: there is no reason
+	postponed bool   // it is in no hurry
+	next      *Launch
+	err       error
 }
 
 // outcome is what came of one.
@@ -45,7 +46,7 @@ type outcome struct {
 
 func newRestarts(t Timing) restarts {
 	return restarts{
-		left:   make(chan generation, 1),
+		left:   make(chan departure, 1),
 		due:    time.NewTimer(pace.Jitter(t.Net)),
 		failed: pace.Backoff{Min: t.Net / 20, Max: t.FailedMax},
 	}
@@ -77,15 +78,19 @@ func (s *supervisor) restart(ctx context.Context, why string) {
 	ctx, r.cancel = context.WithCancel(ctx)
 	prepared := make(chan attempt, 1)
 	r.prepared = prepared
-	current := s.current()
-	go func() { prepared <- s.attempt(ctx, current, why) }()
+	current, now := s.current(), s.isDue()
+	go func() { prepared <- s.attempt(ctx, current, why, now) }()
 }
 
 // obstacle says what a hot restart waits for; empty for nothing.
 func (s *supervisor) obstacle() string {
 	switch leaving := s.running.Load().leaving; {
-	case len(leaving) > 0:
+	case s.crash.prepared != nil, s.warming != nil:
+		return "when " + s.program.Name() + " is ready"
+	case len(leaving) >= maxLeaving:
 		return fmt.Sprintf("when generation %d has left", leaving[0].epoch)
+	case len(leaving) > 0 && !s.hasRoom():
+		return fmt.Sprintf("when generation %d has left, as the task's memory is too little for another one beside", leaving[0].epoch)
 	case s.away:
 		return "when the mesh has the sidecar again"
 	case s.restarts.busy():
@@ -95,14 +100,16 @@ func (s *supervisor) obstacle() string {
 }
 
 // attempt finds out what the next generation would be started with, and lets the
-// program judge it.
-func (s *Sidecar) attempt(ctx context.Context, current generation, why string) attempt {
+// program judge it. A change that is in no hurry may be put off.
+func (s *Sidecar) attempt(ctx context.Context, current generation, why string, isDue bool) attempt {
 	a := attempt{why: why}
-	if a.next, a.err = s.program.Next(ctx, s.place, current.epoch+1); a.err != nil {
+	if a.next, a.err = s.program.Next(ctx, s.place(), current.epoch+1); a.err != nil {
 		return a
 	}
 	if a.why == "" {
-		if a.why, a.err = s.reason(ctx, current, a.next); a.why == "" {
+		reason, err := s.reason(ctx, current, a.next)
+		a.why, a.err = reason.Why, err
+		if a.postponed = a.why != "" && !reason.Pressing && !isDue; a.postponed || a.why == "" {
 			return a
 		}
 	}
@@ -111,14 +118,13 @@ func (s *Sidecar) attempt(ctx context.Context, current generation, why string) a
 }
 
 // reason says why the current generation should go; empty when it need not.
-func (s *Sidecar) reason(ctx context.Context, current generation, next *Launch) (string, error) {
+func (s *Sidecar) reason(ctx context.Context, current generation, next *Launch) (Reason, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
 	defer cancel()
 	if errors.Is(s.program.Control().Alive(ctx), ErrClosed) {
-		return "it takes no questions since a hot restart failed", nil
+		return Reason{Why: "it takes no questions since a hot restart failed", Pressing: true}, nil
 	}
-	reason, err := s.program.Outdated(current.proc, next)
-	return reason.Why, err
+	return s.program.Outdated(current.proc, next)
 }
 
 // restarted takes the result.

@@ -42,7 +42,8 @@ type Place struct {
 	Ports     []Port   // that must be free before it starts
 	App       Address  // what must accept a connection before peers may come
 	Peers     Address  // where peers are told to come, when that is ours to say
-	Upstreams []string // the services that the app reaches through it
+	Upstreams []string // the services that the app is known to reach through it
+	Outbound  bool     // the app reaches others through it
 }
 
 // Address is where somebody accepts connections: "tcp" and "host:port", or

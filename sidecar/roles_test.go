@@ -2,10 +2,8 @@ package sidecar_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"nomad-driver-connect/sidecar"
 )
@@ -24,29 +22,6 @@ func (r remembering) Prepare(ctx context.Context) error {
 		r.b.memory = append(r.b.memory, memory)
 	}
 	return err
-}
-
-// mortal is a member that is not heard of any more when its life is over, as when
-// the plugin was killed.
-type mortal struct {
-	sidecar.Member
-	alive *atomic.Bool
-}
-
-var errDead = errors.New("its plugin was killed")
-
-func (m mortal) Look(ctx context.Context) (sidecar.Finding, error) {
-	if !m.alive.Load() {
-		return sidecar.Finding{}, errDead
-	}
-	return m.Member.Look(ctx)
-}
-
-func (m mortal) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
-	if !m.alive.Load() {
-		return sidecar.Reply{}, errDead
-	}
-	return m.Member.Tell(ctx, s)
 }
 
 // silentProgram does not tell whether it is alive, as one that hangs.

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,25 @@ type Host struct {
 	// the binary, the operator's settings. It tells whether anything is other than
 	// it was when it last looked. It may take as long as a job's file lets it.
 	Changed func() (bool, error)
+
+	// Spread is the time that changes which are in no hurry are taken up within, so
+	// that a mesh does not restart in one beat; never leaves them to the next start,
+	// or to SIGHUP.
+	Spread func() (within time.Duration, never bool)
+
+	// Addresses are those of the machine.
+	Addresses Addresses
+
+	// AppListens is where the other tasks of the allocation accept connections.
+	AppListens func() []netip.AddrPort
+}
+
+// Addresses are the IP addresses of a machine.
+type Addresses interface {
+	Has(address netip.Addr) bool
+
+	// Follow tells when they have changed. News that nobody has read yet are one.
+	Follow() (news <-chan struct{}, stop func())
 }
 
 // Sidecar is one proxy, from its registration to its end.
@@ -36,13 +56,16 @@ type Sidecar struct {
 	undo undo
 
 	// Set while it starts or is attached to; not changed after.
-	attached bool // by Attach, not by Start
-	place    Place
+	attached bool    // by Attach, not by Start
+	first    *Launch // what the first generation was started with; nil when that is not known
+	ready    bool    // the first generation is, or an older one was
 	started  time.Time
 
-	oomKills atomic.Uint64 // in the cgroup, that are told of or were before the start
-	running  atomic.Pointer[generations]
-	status   atomic.Pointer[Status]
+	oomKills  atomic.Uint64 // in the cgroup, that are told of or were before the start
+	explained atomic.Pointer[explained]
+	at        atomic.Pointer[Place]
+	running   atomic.Pointer[generations]
+	status    atomic.Pointer[Status]
 
 	hup       chan struct{} // asks for a hot restart
 	stop      chan stopRequest
@@ -51,6 +74,9 @@ type Sidecar struct {
 	done      chan struct{} // closed when the program is gone
 	over      chan struct{} // closed when nothing is left to do
 }
+
+// place is where the proxy is in the mesh.
+func (s *Sidecar) place() Place { return *s.at.Load() }
 
 // current is the generation that serves.
 func (s *Sidecar) current() generation { return s.running.Load().current }
@@ -75,6 +101,7 @@ type Status struct {
 	Process   process.Identity
 	StartedAt time.Time
 	Exit      process.Exit // meaningful when Phase is Exited
+	Failure   string       // why it has ended although its program could have gone on, as a sentence
 }
 
 // State is what must be remembered to find a sidecar again. It holds no secret.
@@ -100,30 +127,32 @@ func newSidecar(spec Spec, member Member, program Program, host Host) *Sidecar {
 		done:    make(chan struct{}),
 		over:    make(chan struct{}),
 	}
+	s.at.Store(&Place{})
 	s.unstopped, s.askStop = context.WithCancel(context.Background())
 	return s
 }
 
-// Start registers the proxy, starts its program and returns when that is ready for
-// the app. When it fails, nothing is left behind; an *InvalidError is the user's
+// Start registers the proxy, starts its program and returns when the app may start:
+// when the program is ready, or at once where the app reaches nobody through it.
+// From then on ctx ends the supervision, and not the program. When it fails, nothing is left behind; an *InvalidError is the user's
 // mistake, every other error may pass.
 func Start(ctx context.Context, spec Spec, member Member, program Program, host Host) (*Sidecar, error) {
 	s := newSidecar(spec, member, program, host)
 	if err := s.start(ctx); err != nil {
 		if undoErr := s.undo.run(context.WithoutCancel(ctx)); undoErr != nil {
-			s.Log.Error("something is left behind of a sidecar that did not start", "proxy", s.place.ID, "error", undoErr)
+			s.Log.Error("something is left behind of a sidecar that did not start", "proxy", s.place().ID, "error", undoErr)
 		}
 		return nil, err
 	}
 	s.publish(Warming, process.Exit{})
-	go s.supervise(context.WithoutCancel(ctx), nil)
+	go s.supervise(ctx, nil)
 	return s, nil
 }
 
 // State gives what Attach needs.
 func (s *Sidecar) State() State {
 	now := s.current()
-	return State{Process: now.proc.ID, StartedAt: s.started, Version: now.version, Place: s.place, OOMKills: s.oomKills.Load()}
+	return State{Process: now.proc.ID, StartedAt: s.started, Version: now.version, Place: s.place(), OOMKills: s.oomKills.Load()}
 }
 
 // Status gives the latest snapshot.
@@ -157,7 +186,7 @@ func (s *Sidecar) publish(phase Phase, exit process.Exit) {
 	now := s.current()
 	s.status.Store(&Status{
 		Phase:     phase,
-		Place:     s.place,
+		Place:     s.place(),
 		Version:   now.version,
 		Epoch:     now.epoch,
 		Process:   now.proc.ID,

@@ -26,10 +26,11 @@ func (s *Sidecar) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sidecar) join(ctx context.Context) (err error) {
+func (s *Sidecar) join(ctx context.Context) error {
 	// A registration that failed may have been carried out all the same.
 	s.undo.push(s.leave)
-	s.place, err = s.member.Join(ctx)
+	at, err := s.member.Join(ctx)
+	s.at.Store(&at)
 	return err
 }
 
@@ -47,7 +48,7 @@ func (s *Sidecar) prepare(ctx context.Context) error {
 }
 
 func (s *Sidecar) launchFirst(ctx context.Context) error {
-	next, err := s.program.Next(ctx, s.place, 0)
+	next, err := s.program.Next(ctx, s.place(), 0)
 	if err != nil {
 		return err
 	}
@@ -63,18 +64,34 @@ func (s *Sidecar) launchFirst(ctx context.Context) error {
 	if _, err := s.member.Tell(ctx, Standing{Process: first.proc.ID, Why: s.program.Name() + " is not ready yet"}); err != nil {
 		return err
 	}
+	if s.first = next; !s.appWaits() {
+		return nil
+	}
 	if _, err := s.awaitReady(ctx, first, next); err != nil {
 		return err
 	}
-	s.Emit(fmt.Sprintf("%s %s is ready in %d ms (pid %d)%s", s.program.Name(), first.version,
-		time.Since(first.started).Milliseconds(), first.proc.ID.PID, s.program.Control().Remark(ctx, s.place)))
+	s.ready = true
+	s.sayReady(ctx, first)
 	return nil
+}
+
+// appWaits tells whether the app is to find a ready program: it reaches others through
+// it, or nobody knows whom. Else it may start beside it, as peers are kept away until
+// both are there.
+func (s *Sidecar) appWaits() bool {
+	at := s.place()
+	return at.Public.Number == 0 || at.Outbound
+}
+
+func (s *Sidecar) sayReady(ctx context.Context, g generation) {
+	s.Emit(fmt.Sprintf("%s %s is ready in %d ms (pid %d)%s", s.program.Name(), g.version,
+		time.Since(g.started).Milliseconds(), g.proc.ID.PID, s.program.Control().Remark(ctx, s.place())))
 }
 
 // localAddress is where the app accepts connections, as we reach it: a relative
 // socket's path is relative to the directory of the program.
 func (s *Sidecar) localAddress() Address {
-	app := s.place.App
+	app := s.place().App
 	if app.Network == "unix" && !filepath.IsAbs(app.Address) {
 		app.Address = s.current().proc.ID.Path("cwd/" + app.Address)
 	}

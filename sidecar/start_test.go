@@ -74,6 +74,7 @@ func TestStart_fails(t *testing.T) {
 func (tc failing) run(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, tc.behaviour)
+	b.reachDB()
 	if tc.behaviour == fake.Alone || tc.behaviour == fake.Picky {
 		b.life.ReadyTimeout = 2 * time.Second
 	}
@@ -103,6 +104,7 @@ func TestStart_withoutSharedMemory(t *testing.T) {
 func TestStart_parentWithdrawn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.Alone)
+	b.reachDB()
 	go func() {
 		eventually(t, func() bool { _, err := os.Stat(filepath.Join(b.life.Run.Dir, "begun-0")); return err == nil })
 		again := b.consul.Reads(proxyID) + 4 // two looks of two each: Envoy was asked in between

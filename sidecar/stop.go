@@ -39,18 +39,22 @@ func (s *Sidecar) Destroy(ctx context.Context) error {
 	return s.undo.run(ctx)
 }
 
-// crashed tells the mesh and the user of an end that nobody asked for: the mesh
-// again and again, until it knows or the sidecar is destroyed.
-func (s *supervisor) crashed(ctx context.Context) {
-	exit := s.explain(s.current().proc.Exit())
-	sentence := s.program.Name() + " " + exit.String()
-	s.standing.Open, s.standing.Why = false, sentence
+// isOver tells the mesh and the user of an end that nobody asked for: the mesh
+// again and again, until it knows or the sidecar is destroyed. failure is why the
+// program was ended; empty when it has ended by itself.
+func (s *supervisor) isOver(ctx context.Context, exit process.Exit, sentence, failure string) {
+	s.dropSockets()
+	s.crash.why, s.crash.shut = sentence, true
+	s.waits = sentence
 	err := s.tellEnd(ctx)
 	if err := s.kill(ctx); err != nil { // older generations
-		s.Log.Error("could not kill what is left of a proxy", "proxy", s.place.ID, "error", err)
+		s.Log.Error("could not kill what is left of a proxy", "proxy", s.place().ID, "error", err)
 	}
 	s.Emit(sentence)
 	s.publish(Exited, exit)
+	ended := s.Status()
+	ended.Failure = failure
+	s.status.Store(&ended)
 	close(s.done)
 	for err != nil && !s.away {
 		s.telling.note(s.Sidecar, err, "tell the mesh of the end")
@@ -70,7 +74,7 @@ func (s *supervisor) tellEnd(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.News)
 	defer cancel()
-	_, err := s.member.Tell(ctx, s.standing)
+	_, err := s.member.Tell(ctx, s.standing())
 	return err
 }
 
@@ -81,6 +85,7 @@ func (s *supervisor) shutDown(ctx context.Context, req stopRequest) {
 	farewell, failed := s.withdraw(withdrawing)
 	cancel()
 	s.publish(Draining, process.Exit{})
+	s.dropSockets()                    // what Envoy refuses is to be refused
 	if req.signal != syscall.SIGKILL { // Destroy is in no mood to wait
 		s.drain(ctx, drainUntil(time.Now(), req.deadline, s.spec.DrainTimeout), farewell.Heard)
 	}
@@ -126,7 +131,7 @@ func (s *Sidecar) terminate(ctx context.Context, req stopRequest) process.Exit {
 		case <-expired.C:
 		}
 		if err := s.kill(ctx); err != nil {
-			s.Log.Error("could not kill the program", "proxy", s.place.ID, "error", err)
+			s.Log.Error("could not kill the program", "proxy", s.place().ID, "error", err)
 		}
 		break
 	}

@@ -2,25 +2,17 @@ package sidecar_test
 
 import (
 	"strings"
-	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
-
-	"nomad-driver-connect/sidecar"
 )
 
 // What a sidecar tells: the user in events, the operator in the log.
 
-func (b *bench) emitter(alive *atomic.Bool) sidecar.Emit {
-	return func(sentence string) {
-		if !alive.Load() {
-			return
-		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.events = append(b.events, sentence)
-	}
+func (b *bench) emit(sentence string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, sentence)
 }
 
 // logger keeps what is logged.

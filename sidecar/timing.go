@@ -22,10 +22,15 @@ type Timing struct {
 	Net    time.Duration // between such looks without a change, should one have been missed
 
 	FailedMax time.Duration // between hot restarts that fail
+	Relapse   time.Duration // after a crash, within which another one ends the task
 
-	Drain time.Duration // between counts of what is open
-	Leave time.Duration // what a generation that leaves may be late
-	End   time.Duration // far longer than a process that was killed takes to be gone
+	Keep    time.Duration // from the start of this program to the taking of what an older one listens on
+	Silence time.Duration // how long the app may take to accept connections, before the user hears of it
+
+	Drain   time.Duration // between counts of what is open
+	Leave   time.Duration // what a generation that is told to end may take
+	StandIn time.Duration // how long a successor may have something to say to the one before
+	End     time.Duration // far longer than a process that was killed takes to be gone
 
 	Patience time.Duration // how long something may fail before the user hears of it
 }
@@ -49,8 +54,12 @@ func Usual() Timing {
 		Config:      5 * time.Second,
 		Net:         5 * time.Minute,
 		FailedMax:   10 * time.Minute,
+		Relapse:     time.Minute,
+		Keep:        5 * time.Second,
+		Silence:     5 * time.Second,
 		Drain:       time.Second,
 		Leave:       5 * time.Second,
+		StandIn:     30 * time.Second,
 		End:         5 * time.Second,
 		Patience:    15 * time.Second,
 	}

@@ -61,6 +61,7 @@ func TestTold_checkIsRemoved(t *testing.T) {
 func TestTold_output(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.Alone)
+	b.reachDB()
 	output := func() string {
 		if check := b.consul.Check(proxyID + ":ready"); check != nil {
 			return check.Output
@@ -85,7 +86,7 @@ func TestTold_output(t *testing.T) {
 	b.startApp()
 	serves(t, s)
 	must.Eq(t, "the proxy is ready, and the local service accepts connections", output())
-	crash(t, s)
-	must.Eq(t, "Envoy was killed by signal 9 (SIGKILL)", output())
+	b.crash(s)
+	must.StrHasPrefix(t, "Envoy was killed by signal 9 (SIGKILL), and could not be started again: ", output())
 	b.destroyed(s)
 }

@@ -21,7 +21,7 @@ func (t *trouble) note(s *Sidecar, err error, doing string) {
 		*t = trouble{}
 		return
 	}
-	s.Log.Debug("could not "+doing+", will try again", "proxy", s.place.ID, "error", err)
+	s.Log.Debug("could not "+doing+", will try again", "proxy", s.place().ID, "error", err)
 	if t.since.IsZero() {
 		t.since = time.Now()
 	}

@@ -7,17 +7,27 @@ import "nomad-driver-connect/process"
 func (s *Sidecar) countOOMKills() {
 	s.oomKills.Store(s.spec.Run.Cgroup.OOMKills())
 	if !s.spec.Run.Cgroup.Exists() {
-		s.Log.Warn("the task has no cgroup, so nothing limits what it uses", "proxy", s.place.ID)
+		s.Log.Warn("the task has no cgroup, so nothing limits what it uses", "proxy", s.place().ID)
 	}
 }
 
-// explain adds to an end that nobody asked for whether it was for want of
-// memory. What was told of one generation is not told of another.
-func (s *Sidecar) explain(exit process.Exit) process.Exit {
-	exit = s.spec.Run.Cgroup.Explain(exit, s.oomKills.Load())
+// explained is how a process has ended.
+type explained struct {
+	process.Identity
+	process.Exit
+}
+
+// explain adds to the end of a generation that nobody asked for whether it was for want
+// of memory. What was told of one is not told of another.
+func (s *Sidecar) explain(g generation) process.Exit {
+	if known := s.explained.Load(); known != nil && known.Identity == g.proc.ID {
+		return known.Exit
+	}
+	exit := s.spec.Run.Cgroup.Explain(g.proc.Exit(), s.oomKills.Load())
 	if exit.OOMKilled {
 		s.oomKills.Store(s.spec.Run.Cgroup.OOMKills())
 	}
+	s.explained.Store(&explained{g.proc.ID, exit})
 	return exit
 }
 

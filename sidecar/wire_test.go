@@ -2,7 +2,6 @@ package sidecar_test
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/shoenig/test/must"
 
@@ -18,10 +17,9 @@ func (b *bench) wire() (sidecar.Member, sidecar.Program, sidecar.Host) {
 	client, err := b.pool.Client(b.access, func() (consul.Tokens, error) { return b.now().tokens() })
 	must.NoError(b.t, err)
 	b.t.Cleanup(client.Close)
-	b.client, b.alive = client, new(atomic.Bool)
-	b.alive.Store(true)
-	host := sidecar.Host{Emit: b.emitter(b.alive), Log: b.logger(), Timing: b.timing, Changed: b.looker(client)}
-	member := sidecar.Member(mortal{b.member(client), b.alive})
+	b.client = client
+	host := sidecar.Host{Emit: b.emit, Log: b.logger(), Timing: b.timing, Changed: b.looker(client)}
+	member := b.member(client)
 	if b.wrap != nil {
 		member = b.wrap(member)
 	}
@@ -47,7 +45,7 @@ func (b *bench) looker(client *consul.Client) func() (bool, error) {
 }
 
 func (b *bench) member(client *consul.Client) sidecar.Member {
-	around := mesh.Node{Consul: client, Watch: &b.watch, Emit: b.emitter(b.alive)}
+	around := mesh.Node{Consul: client, Watch: &b.watch, Emit: b.emit}
 	switch {
 	case b.own != nil:
 		return mesh.NewOwn(*b.own, around)
@@ -59,7 +57,7 @@ func (b *bench) member(client *consul.Client) sidecar.Member {
 
 func (b *bench) program(client *consul.Client) sidecar.Program {
 	world := envoy.World{
-		Run: b.life.Run, Emit: b.emitter(b.alive),
+		Run: b.life.Run, Emit: b.emit,
 		Settings: func() (envoy.Settings, error) { return b.now().settings() },
 		Recalled: func(token string) {
 			if tokens := client.Tokens(); tokens.Task == "" {

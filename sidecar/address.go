@@ -1,0 +1,144 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"nomad-driver-connect/process"
+)
+
+// address is the IP address that peers are told; not valid where that is not ours to
+// say, or not this machine's.
+func (s *Sidecar) address() netip.Addr {
+	if s.Addresses == nil || s.spec.Run.Network != "" {
+		return netip.Addr{}
+	}
+	at, _ := netip.ParseAddrPort(s.place().Peers.Address)
+	return at.Addr()
+}
+
+// followAddresses gives news when the addresses of the machine change.
+func (s *supervisor) followAddresses() (stop func()) {
+	if !s.address().IsValid() {
+		return func() {}
+	}
+	s.addresses, stop = s.Addresses.Follow()
+	return stop
+}
+
+// lookAtAddress keeps peers away for as long as the machine does not have the address
+// that they are told.
+func (s *supervisor) lookAtAddress(ctx context.Context) {
+	address := s.address()
+	has := !address.IsValid() || s.Addresses.Has(address)
+	if has == (s.strayed == "") {
+		return
+	}
+	if s.strayed = ""; has {
+		s.Emit(fmt.Sprintf("The address %s, which peers are told, is on this machine again", address))
+	} else {
+		s.strayed = fmt.Sprintf("the address %s, which peers are told, is not on this machine any more", address)
+		s.Emit("Peers are kept away: " + s.strayed)
+	}
+	s.tell(ctx)
+}
+
+// awaitAddress waits for an address that the machine does not have yet, as early after
+// its start.
+func (s *Sidecar) awaitAddress(ctx context.Context, p Port) error {
+	address, err := netip.ParseAddr(p.Address)
+	if s.Addresses == nil || s.spec.Run.Network != "" || err != nil || s.Addresses.Has(address) {
+		return nil
+	}
+	news, stop := s.Addresses.Follow()
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
+	defer cancel()
+	sentence := fmt.Sprintf("waits for the address %s of port %s, which this machine does not have yet", address, p)
+	s.Emit(fmt.Sprintf("%s %s", s.program.Name(), sentence))
+	if _, err := s.member.Tell(ctx, Standing{Why: "the sidecar " + sentence}); err != nil {
+		return err
+	}
+	for !s.Addresses.Has(address) {
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("the address of port %s is not on this machine, %s after the start; has its interface come up?", p, s.spec.ReadyTimeout)
+		}
+	}
+	return nil
+}
+
+// connectTimeout is ample for a connection within the machine.
+const connectTimeout = time.Second
+
+// unreachable says that peers would find nobody where they are told to come; empty
+// when they do.
+func (s *Sidecar) unreachable(ctx context.Context) string {
+	peers := s.place().Peers
+	if peers == (Address{}) || connect(ctx, s.spec.Run.Network, peers) == nil {
+		return ""
+	}
+	elsewhere := ""
+	if at := s.publicListeners(ctx); len(at) > 0 && at[0] != peers {
+		elsewhere = fmt.Sprintf("; %s listens at %s: which address it takes is bind_address of proxy.config or proxy-defaults", s.program.Name(), at[0].Address)
+	}
+	return fmt.Sprintf("nobody accepts connections at %s, where peers are told to come%s", peers.Address, elsewhere)
+}
+
+// publicListeners are those at the public port, wherever the program has them.
+func (s *Sidecar) publicListeners(ctx context.Context) []Address {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
+	defer cancel()
+	var public []Address
+	for _, l := range s.program.Control().Listeners(ctx) {
+		if at, err := netip.ParseAddrPort(l.Address); err == nil && l.Network == "tcp" && int(at.Port()) == s.place().Public.Number {
+			public = append(public, l)
+		}
+	}
+	return public
+}
+
+// connect tells whether somebody accepts a connection.
+func connect(ctx context.Context, network process.Network, to Address) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return network.Do(func() error {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, to.Network, to.Address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// sayWhoIsSilent tells the user of a local service that nobody has heard of.
+func (s *supervisor) sayWhoIsSilent() {
+	if s.admitted || s.attached || s.warming != nil {
+		return
+	}
+	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",
+		s.localAddress().Address, s.Timing.Silence, s.whereInstead()))
+}
+
+// whereInstead says where the other tasks listen, and what to do about it.
+func (s *supervisor) whereInstead() string {
+	if s.AppListens == nil {
+		return ""
+	}
+	listens := s.AppListens()
+	if len(listens) == 0 {
+		return ", and the group's other tasks listen nowhere yet"
+	}
+	wanted, _ := netip.ParseAddrPort(s.place().App.Address)
+	for _, at := range listens {
+		if at.Port() == wanted.Port() {
+			return fmt.Sprintf(", but the group's tasks listen at %s; if that is the service, set local_service_address = %q in sidecar_service.proxy", at, at.Addr())
+		}
+	}
+	return fmt.Sprintf(", but the group's tasks listen at %s; if that is the service, set local_service_address and local_service_port in sidecar_service.proxy", listens[0])
+}

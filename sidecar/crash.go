@@ -1,0 +1,127 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"nomad-driver-connect/process"
+)
+
+// A crash refuses nobody, and is not Nomad's business the first time: the next
+// generation is started at once, in the same task. What the one before listened on
+// is kept open (sockets.go), so that connections made meanwhile wait in the
+// kernel's queue, and somebody stands in for it, to hand that over as in a hot
+// restart. A second crash soon after ends the task, and so does a generation that
+// does not come up.
+
+// crash is one that is being mended, and when it was.
+type crash struct {
+	at       time.Time // of the latest
+	why      string    // as a sentence; empty when it is mended
+	exit     process.Exit
+	shut     bool         // peers are kept away meanwhile
+	prepared chan attempt // of what is found out about the next generation; nil when nothing is
+}
+
+// hasCrashed begins to mend a crash, unless a hot restart was through when the
+// current generation went. It tells whether all is over.
+func (s *supervisor) hasCrashed(ctx context.Context) (over bool) {
+	gone := s.current()
+	s.abandon(ctx)
+	if s.current().epoch != gone.epoch {
+		return false
+	}
+	exit := s.explain(gone)
+	sentence := s.program.Name() + " " + exit.String()
+	switch {
+	case gone.started.IsZero(): // while nobody watched
+		s.isOver(ctx, exit, sentence, "")
+		return true
+	case !s.crash.at.IsZero() && time.Since(s.crash.at) < s.Timing.Relapse:
+		s.isOver(ctx, exit, fmt.Sprintf("%s, %s after the crash before: the task ends", sentence, time.Since(s.crash.at).Round(time.Second)), "")
+		return true
+	}
+	s.crash.exit = exit
+	s.mend(ctx, gone, sentence+s.lastWords())
+	return false
+}
+
+// lastWords are those of the program, as the end of a sentence.
+func (s *Sidecar) lastWords() string {
+	if words := s.program.LastWords(); words != "" {
+		return " (its last words: " + words + ")"
+	}
+	return ""
+}
+
+// mend finds out beside what the next generation is started with: that reads files of
+// the job. Peers may go on to come where their connections are kept.
+func (s *supervisor) mend(ctx context.Context, gone generation, why string) {
+	s.crash.at, s.crash.why, s.crash.shut = time.Now(), why, len(s.kept) == 0
+	prepared := make(chan attempt, 1)
+	s.crash.prepared = prepared
+	s.standIn(ctx, gone.epoch, s.kept)
+	place := s.place()
+	go func() {
+		next, err := s.program.Next(ctx, place, gone.epoch+1)
+		prepared <- attempt{next: next, err: err}
+	}()
+	meanwhile := "connections to it wait meanwhile"
+	if s.crash.shut {
+		meanwhile = "peers are kept away meanwhile"
+	}
+	s.Emit(fmt.Sprintf("%s: it is started again, %s", why, meanwhile))
+	s.missed = 0
+	s.clocks.mend.Reset(s.Timing.News)
+	s.tell(ctx)
+}
+
+// startAgain starts the next generation after a crash. It tells whether all is over.
+func (s *supervisor) startAgain(ctx context.Context, a attempt) (over bool) {
+	s.crash.prepared = nil
+	now := s.running.Load()
+	err := a.err
+	var next generation
+	if err == nil {
+		next, err = s.launch(a.next, now.current.epoch+1)
+	}
+	if err != nil {
+		s.isOver(ctx, s.crash.exit, fmt.Sprintf("%s, and could not be started again: %v", s.crash.why, err), "")
+		return true
+	}
+	s.running.Store(&generations{current: next, leaving: now.leaving})
+	s.publish(s.Status().Phase, process.Exit{})
+	s.warmUp(ctx, next, a.next)
+	return false
+}
+
+// mendsTooLong keeps peers away when the next generation takes its time, and gives up
+// where a job's file does not say what that is started with. It tells whether all is
+// over.
+func (s *supervisor) mendsTooLong(ctx context.Context) (over bool) {
+	if s.crash.prepared != nil && time.Since(s.crash.at) > s.spec.ReadyTimeout {
+		return s.startAgain(ctx, attempt{err: fmt.Errorf("what it is started with could not be read within %s", s.spec.ReadyTimeout)})
+	}
+	if s.crash.why != "" && !s.crash.shut {
+		s.crash.shut = true
+		s.tell(ctx)
+	}
+	s.clocks.mend.Reset(s.spec.ReadyTimeout)
+	return false
+}
+
+// mended says that a crash is over.
+func (s *supervisor) mended(ctx context.Context, result warmed) {
+	s.crash.why, s.crash.shut = "", false
+	s.clocks.mend.Stop()
+	g := result.generation
+	s.Emit(fmt.Sprintf("%s %s serves again %d ms after the crash (generation %d, pid %d)%s", s.program.Name(), s.version(ctx),
+		time.Since(s.crash.at).Milliseconds(), g.epoch, g.proc.ID.PID, result.remark))
+	if s.Status().Phase == Draining { // which only the one before was told
+		_ = s.leaving(ctx, true)
+	}
+	s.waits = s.noAnswer()
+	s.clocks.app.Reset(0)
+	s.tell(ctx)
+}
