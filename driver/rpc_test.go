@@ -131,6 +131,8 @@ func TestRPC_crashAndForce(t *testing.T) {
 	must.NoError(t, err)
 	h.awaitAttribute(w.task, "phase", "serving")
 	must.NoError(t, h.SignalTask(w.task.ID, "SIGKILL"))
+	h.awaitAttribute(w.task, "hot_restarts", "1") // a first crash is mended
+	must.NoError(t, h.SignalTask(w.task.ID, "SIGKILL"))
 	must.Eq(t, 9, (<-w.wait(h)).Signal)
 	must.Eq(t, "critical", w.consul.Ready())
 	must.ErrorContains(t, h.SignalTask(w.task.ID, "SIGHUP"), "Envoy has exited")
@@ -164,7 +166,10 @@ func TestRPC_StartTask_fails(t *testing.T) {
 		{"Consul refuses", fake.WellBehaved, sidecarHCL(""), func(w *world) { w.consul.Fail("PUT /v1/agent/service/register", 500) }, "answers 500: out of order", true},
 		{"a token that is none", fake.WellBehaved, sidecarHCL(""), func(w *world) { w.consul.KnowTokens("another") }, "does not know the ACL token", true},
 		{"no Envoy", fake.Impostor, sidecarHCL(""), nil, "is not an Envoy", true},
-		{"Envoy dies", fake.Mortal, sidecarHCL(""), nil, "Envoy exited with status 3 before it was ready", true},
+		{"Envoy dies", fake.Mortal, sidecarHCL(`upstreams {
+			destination_name = "db"
+			local_bind_port  = 9191
+		}`), nil, "Envoy exited with status 3 before it was ready", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -140,7 +140,7 @@ func TestPlaceOf(t *testing.T) {
 			{Label: "upstream db", Address: "127.0.0.1", Number: 9191},
 		},
 		App:       sidecar.Address{Network: "tcp", Address: "127.0.0.1:8080"},
-		Upstreams: []string{"db", "mail"},
+		Upstreams: []string{"db", "mail"}, Outbound: true,
 	}, at)
 	must.Eq(t, sidecar.Address{}, placeOf("id", reg.Service, reg.Listener, reg.proxy(nil)).App, must.Sprint("standalone"))
 }
