@@ -10,8 +10,13 @@
 // usage and the kernel's kills for want of memory are those of the whole group,
 // whatever runs in it: several generations of a program, or what they start.
 //
+// Its Listeners can be taken by us while it runs, so that who connects after a crash
+// waits for the next process, and is not refused.
+//
 // It may run in a Network that somebody else has made, where it can be talked to.
 //
 // Reading order: process_linux.go, identity_linux.go, launch_linux.go, then
-// cgroup_linux.go with its limits, join and usage, oom_linux.go, and network_linux.go.
+// cgroup_linux.go with its limits, join and usage, oom_linux.go, network_linux.go, and
+// of sockets descriptors_linux.go, listeners_linux.go, take_sockets_linux.go and
+// sockets_linux.go.
 package process

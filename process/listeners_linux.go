@@ -4,12 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,134 +13,114 @@ import (
 type Listener struct {
 	Network string // "tcp" or "unix"
 	Address string // "host:port", or the path that it was bound to
-	File    *os.File
+	File    *Socket
 }
 
-// Listeners are those of the process, each socket once, in the order of its descriptors.
-// The caller closes them. The error is ErrSockets where the kernel does not let us have
-// them.
+// Socket is a descriptor of ours for a socket of another process. It is no os.File:
+// the runtime would poll it, and so wake us at each connection that the other gets.
+type Socket struct{ fd int }
+
+// NewSocket takes a descriptor over.
+func NewSocket(fd int) *Socket { return &Socket{fd} }
+
+// FD is the descriptor, to be handed on. It holds until Close.
+func (s *Socket) FD() int { return s.fd }
+
+// Close gives the socket up. The other process keeps its own descriptor.
+func (s *Socket) Close() error { return unix.Close(s.fd) }
+
+// Listeners are those of the process, in the order in which it opened them: several
+// may have one address, as those of workers that share a port. The caller closes them.
+// A connection that nobody accepts waits for as long as somebody has its listener open.
 func (p *Process) Listeners() ([]Listener, error) {
-	pidfd, err := unix.PidfdOpen(p.ID.PID, 0)
-	if err != nil {
-		return nil, fmt.Errorf("look at the sockets of process %d: %w", p.ID.PID, err)
-	}
-	defer func() { _ = unix.Close(pidfd) }()
-	descriptors, err := p.sockets()
+	open, err := p.sockets()
 	if err != nil {
 		return nil, err
 	}
-	var found []Listener
-	for _, d := range descriptors {
-		l, ok, err := takeListener(pidfd, d.fd)
+	var listeners []Listener
+	known := map[uint64]bool{}
+	for _, socket := range open {
+		if known[socket.inode] {
+			continue // a duplicate: the connections wait in one queue
+		}
+		known[socket.inode] = true
+		listener, ok, err := p.listener(socket.fd)
 		if err != nil {
-			closeListeners(found)
+			closeAll(listeners)
 			return nil, err
 		}
 		if ok {
-			found = append(found, l)
+			listeners = append(listeners, listener)
 		}
 	}
-	return found, nil
+	return listeners, nil
 }
 
-// ErrSockets is the kernel's refusal.
-var ErrSockets = errors.New("the kernel does not let this process have the sockets of another (pidfd_getfd): it needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope below 2")
-
-// takeListener takes a descriptor that was a socket when it was looked at; ok is
-// false for one on which nobody accepts connections.
-func takeListener(pidfd, fd int) (l Listener, ok bool, err error) {
-	taken, err := unix.PidfdGetfd(pidfd, fd, 0)
-	switch {
-	case errors.Is(err, unix.EBADF), errors.Is(err, unix.ESRCH): // closed, or gone, meanwhile
-		return l, false, nil
-	case errors.Is(err, unix.EPERM):
-		return l, false, ErrSockets
-	case err != nil:
-		return l, false, fmt.Errorf("take a socket: %w", err)
-	}
-	file := os.NewFile(uintptr(taken), "listener")
-	if accepts, err := unix.GetsockoptInt(taken, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || accepts == 0 {
-		return l, false, file.Close()
-	}
-	name, err := unix.Getsockname(taken)
-	if err != nil {
-		return l, false, errors.Join(err, file.Close())
-	}
-	l = Listener{File: file}
-	if l.Network, l.Address = socketAddress(name); l.Network == "" {
-		return l, false, file.Close()
-	}
-	return l, true, nil
-}
-
-func socketAddress(name unix.Sockaddr) (network, address string) {
-	switch at := name.(type) {
-	case *unix.SockaddrInet4:
-		return "tcp", netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)).String()
-	case *unix.SockaddrInet6:
-		return "tcp", net.JoinHostPort(netip.AddrFrom16(at.Addr).Unmap().String(), strconv.Itoa(at.Port))
-	case *unix.SockaddrUnix:
-		return "unix", at.Name
-	}
-	return "", ""
-}
-
-func closeListeners(listeners []Listener) {
+func closeAll(listeners []Listener) {
 	for _, l := range listeners {
 		_ = l.File.Close()
 	}
 }
 
-// socket is a descriptor of a process that is one.
-type socket struct {
-	fd    int
-	inode string
+// listener takes a socket of the process, and keeps it when it is a listener.
+func (p *Process) listener(fd int) (Listener, bool, error) {
+	own, err := p.takeFD(fd)
+	if errors.Is(err, unix.EBADF) {
+		return Listener{}, false, nil // it has closed it meanwhile
+	}
+	if err != nil {
+		return Listener{}, false, fmt.Errorf("take socket %d of process %d: %w", fd, p.ID.PID, hintTake(err))
+	}
+	network, address := listenerAddress(own)
+	if network == "" {
+		return Listener{}, false, unix.Close(own)
+	}
+	return Listener{Network: network, Address: address, File: NewSocket(own)}, true, nil
 }
 
-// sockets are those of the process, each once.
-func (p *Process) sockets() ([]socket, error) {
-	dir := p.ID.Path("fd")
-	entries, err := os.ReadDir(dir)
+// takeFD duplicates a descriptor of the process, of no successor of its pid.
+func (p *Process) takeFD(fd int) (own int, err error) {
+	raw, err := p.rawPIDFD()
 	if err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			err = ErrSockets
-		}
-		return nil, fmt.Errorf("look at the sockets of process %d: %w", p.ID.PID, err)
+		return -1, err
 	}
-	var found []socket
-	seen := map[string]bool{}
-	for _, e := range entries {
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		target, _ := os.Readlink(dir + "/" + e.Name()) // none of one that is closed meanwhile
-		inode, ok := strings.CutPrefix(target, "socket:[")
-		if inode = strings.TrimSuffix(inode, "]"); ok && !seen[inode] {
-			seen[inode] = true
-			found = append(found, socket{fd, inode})
-		}
+	if ctlErr := raw.Control(func(pidfd uintptr) { own, err = unix.PidfdGetfd(int(pidfd), fd, 0) }); ctlErr != nil {
+		return -1, errGone
 	}
-	slices.SortFunc(found, func(a, b socket) int { return a.fd - b.fd })
-	return found, nil
+	if errors.Is(err, unix.ESRCH) {
+		return -1, errGone
+	}
+	return own, err
 }
 
-// Held counts the connections that the process itself has open at local addresses,
-// where an unspecified one stands for all.
-func (p *Process) Held(local []netip.AddrPort) (int, error) {
-	own, err := p.sockets()
+// listenerAddress is where a socket accepts connections; empty for one that does not,
+// or that no other machine or process is told the address of.
+func listenerAddress(fd int) (network, address string) {
+	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+		return "", ""
+	}
+	local, err := unix.Getsockname(fd)
 	if err != nil {
-		return 0, err
+		return "", ""
 	}
-	inodes := make(map[string]bool, len(own))
-	for _, s := range own {
-		inodes[s.inode] = true
+	switch local := local.(type) {
+	case *unix.SockaddrInet4:
+		return "tcp", netip.AddrPortFrom(netip.AddrFrom4(local.Addr), uint16(local.Port)).String()
+	case *unix.SockaddrInet6:
+		return "tcp", netip.AddrPortFrom(netip.AddrFrom16(local.Addr).Unmap(), uint16(local.Port)).String()
+	case *unix.SockaddrUnix:
+		return "unix", local.Name
 	}
-	held := 0
-	err = p.eachConnection(func(at netip.AddrPort, inode string) {
-		if inodes[inode] && slices.ContainsFunc(local, func(l netip.AddrPort) bool { return covers(l, at) }) {
-			held++
+	return "", ""
+}
+
+// hintTake adds to the error of a take what to do about it.
+func hintTake(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOSYS) {
+		if why := CanTakeSockets(); why != nil {
+			return fmt.Errorf("%w: %w", err, why)
 		}
-	})
-	return held, err
+		return fmt.Errorf("%w; a security module or a seccomp filter forbids it", err)
+	}
+	return err
 }

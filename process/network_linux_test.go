@@ -35,6 +35,25 @@ func newNetwork(t *testing.T) Network {
 	return Network(<-path)
 }
 
+// withLoopback brings the loopback interface of a namespace up.
+func withLoopback(t *testing.T, network Network) Network {
+	t.Helper()
+	must.NoError(t, network.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		request, err := unix.NewIfreq("lo")
+		if err != nil {
+			return err
+		}
+		request.SetUint16(unix.IFF_UP)
+		return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+	}))
+	return network
+}
+
 // What is opened in a namespace stays there: the port is free in ours.
 func TestNetwork(t *testing.T) {
 	network := newNetwork(t)

@@ -41,13 +41,18 @@ func outliveParent() error {
 		answer(unix.SECCOMP_RET_ERRNO), // with the number 0: success
 		answer(unix.SECCOMP_RET_ALLOW),
 	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
-	runtime.KeepAlive(filter)
-	if err != nil {
+	if err := filterCalls(filter); err != nil {
 		return fmt.Errorf("keep children from ending with us (seccomp): %w", err)
 	}
 	return nil
+}
+
+// filterCalls has the kernel judge each system call of this thread from now on.
+func filterCalls(filter []unix.SockFilter) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
+	runtime.KeepAlive(filter)
+	return err
 }
 
 func load(offset uint32) unix.SockFilter {

@@ -22,6 +22,8 @@ func TestMain(m *testing.M) {
 		os.Exit(beParent())
 	case "child":
 		os.Exit(beChild())
+	case "listener":
+		os.Exit(beListener())
 	}
 	os.Exit(m.Run())
 }

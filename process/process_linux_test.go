@@ -14,7 +14,9 @@ import (
 	"github.com/shoenig/test/wait"
 )
 
-func startShell(t *testing.T, script string) *Process {
+func startShell(t *testing.T, script string) *Process { return startShellIn(t, "", script) }
+
+func startShellIn(t *testing.T, network Network, script string) *Process {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	must.NoError(t, err)
@@ -22,7 +24,7 @@ func startShell(t *testing.T, script string) *Process {
 	dir, err := os.Open(t.TempDir())
 	must.NoError(t, err)
 	defer func() { _ = dir.Close() }()
-	p, err := Start(Launch{Path: "/bin/sh", Args: []string{"-c", script}, Dir: dir, Files: []*os.File{null, null, null}})
+	p, err := Start(Launch{Path: "/bin/sh", Args: []string{"-c", script}, Dir: dir, Files: []*os.File{null, null, null}, Network: network})
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = p.KillGroup() })
 	return p

@@ -3,7 +3,6 @@ package process
 import (
 	"bufio"
 	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -15,46 +14,63 @@ import (
 // address, in the network namespace of the process. It asks the kernel, which
 // also knows of those of a process that no longer answers.
 func (p *Process) Connections(local netip.AddrPort) (int, error) {
-	open := 0
-	err := p.eachConnection(func(at netip.AddrPort, _ string) {
-		if covers(local, at) {
-			open++
-		}
-	})
-	return open, err
+	return p.connections(func(c connection) bool { return c.isAt(local) })
 }
 
-// covers tells whether a connection at an address came in at the place where somebody
-// listens.
-func covers(listens, at netip.AddrPort) bool {
-	return at.Port() == listens.Port() && (listens.Addr().IsUnspecified() || at.Addr() == listens.Addr().Unmap())
-}
-
-// eachConnection gives the connections in the network namespace of the process that some
-// process has open.
-func (p *Process) eachConnection(visit func(local netip.AddrPort, inode string)) error {
-	for _, table := range []string{"tcp", "tcp6"} {
-		err := visitConnections(fmt.Sprintf("/proc/%d/net/%s", p.ID.PID, table), visit)
-		if err != nil && !os.IsNotExist(err) { // without IPv6 there is no tcp6
-			return err
-		}
+// Held counts the connections that the process itself has open at local addresses,
+// whoever else has some there: its predecessor, its successor.
+func (p *Process) Held(local []netip.AddrPort) (int, error) {
+	open, err := p.sockets()
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	own := make(map[uint64]bool, len(open))
+	for _, socket := range open {
+		own[socket.inode] = true
+	}
+	return p.connections(func(c connection) bool { return own[c.inode] && slices.ContainsFunc(local, c.isAt) })
 }
 
-func visitConnections(path string, visit func(local netip.AddrPort, inode string)) error {
+func (p *Process) connections(wanted func(connection) bool) (int, error) {
+	open := 0
+	for _, table := range []string{"tcp", "tcp6"} {
+		n, err := countConnections(p.ID.Path("net/"+table), wanted)
+		if err != nil && !os.IsNotExist(err) { // without IPv6 there is no tcp6
+			return 0, err
+		}
+		open += n
+	}
+	return open, nil
+}
+
+// countConnections counts the rows of a table for which wanted is true.
+func countConnections(path string, wanted func(connection) bool) (int, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = f.Close() }()
+	open := 0
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		if at, inode, ok := connectionIn(lines.Text()); ok {
-			visit(at, inode)
+		if c, ok := parseConnection(lines.Text()); ok && wanted(c) {
+			open++
 		}
 	}
-	return lines.Err()
+	return open, lines.Err()
+}
+
+// connection is one that a process holds.
+type connection struct {
+	local netip.AddrPort
+	inode uint64
+}
+
+// isAt tells whether it came in at an address; an unspecified one, of IPv4 or IPv6,
+// stands for all of the machine's.
+func (c connection) isAt(local netip.AddrPort) bool {
+	at := local.Addr().Unmap()
+	return c.local.Port() == local.Port() && (at.IsUnspecified() || c.local.Addr() == at)
 }
 
 // Fields of a line of proc_pid_net(5), tcp, and values of its state.
@@ -66,15 +82,16 @@ const (
 	netListen = "0A"
 )
 
-// connectionIn tells a connection that a process holds (one without an inode is the
-// kernel's alone) from every other socket.
-func connectionIn(line string) (local netip.AddrPort, inode string, ok bool) {
+// parseConnection tells a connection that a process holds (one without an inode
+// is the kernel's alone) from every other socket.
+func parseConnection(line string) (connection, bool) {
 	fields := strings.Fields(line)
 	if len(fields) <= netInode || fields[netState] == netListen || fields[netInode] == "0" {
-		return netip.AddrPort{}, "", false
+		return connection{}, false
 	}
-	local, ok = parseNetAddress(fields[netLocal])
-	return local, fields[netInode], ok
+	local, ok := parseNetAddress(fields[netLocal])
+	inode, err := strconv.ParseUint(fields[netInode], 10, 64)
+	return connection{local, inode}, ok && err == nil
 }
 
 // parseNetAddress reads "0100007F:1F90": 32-bit words in the byte order of the
