@@ -50,6 +50,7 @@ type content struct{ sidecar.Control }
 func (content) Progress(context.Context, int) (sidecar.Progress, error) {
 	return sidecar.Progress{}, nil
 }
+func (content) Listeners(context.Context) []sidecar.Address  { return nil }
 func (content) Remark(context.Context, sidecar.Place) string { return "" }
 func (content) Alive(context.Context) error                  { return nil }
 func (content) Leaving(context.Context, bool) error          { return nil }
