@@ -1,6 +1,7 @@
 package sidecar_test
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -42,6 +43,9 @@ type bench struct {
 
 	wrap        func(sidecar.Member) sidecar.Member   // stands before the member; nil for nothing
 	wrapProgram func(sidecar.Program) sidecar.Program // the same
+	spread      func() (time.Duration, bool)          // what the operator says; nil for at once
+	addresses   *addresses                            // of the machine; nil for what it has
+	listens     func() []netip.AddrPort               // where the other tasks listen; nil for not known
 	client      *consul.Client                        // of the latest life
 	host        string                                // an address of this test alone: nobody else takes its ports
 	appAt       int                                   // the port of the local service

@@ -28,6 +28,21 @@ func TestCrash_mended(t *testing.T) {
 	b.destroyed(s)
 }
 
+// Nobody is refused: who comes meanwhile waits for the successor.
+func TestCrash_refusesNobody(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	s := b.startServing()
+	must.NoError(t, s.Signal(syscall.SIGKILL))
+	for s.Status().Epoch == 0 {
+		b.connect()
+	}
+	eventually(t, b.sawEvent("after the crash (generation 1,"))
+	b.mustSay("connections to it wait meanwhile")
+	must.NotEq(t, "critical", b.consul.Ready())
+	b.destroyed(s)
+}
+
 // Another one within a minute ends the task; a later one does not.
 func TestCrash_again(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,10 @@ func (s *supervisor) replace(ctx context.Context, a attempt) {
 		s.restartNext(ctx)
 		return
 	case a.why == "": // nobody waits for it
-		r.later = later{}
+		if a.err == nil && r.later.why != "" {
+			r.later = later{}
+			s.Emit("No hot restart any more: what had changed is as before")
+		}
 		if r.unseen.note(s.Sidecar, a.err, "see whether a hot restart is needed"); a.err != nil {
 			r.due.Reset(r.failed.Next())
 		} else {

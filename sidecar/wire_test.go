@@ -18,7 +18,10 @@ func (b *bench) wire() (sidecar.Member, sidecar.Program, sidecar.Host) {
 	must.NoError(b.t, err)
 	b.t.Cleanup(client.Close)
 	b.client = client
-	host := sidecar.Host{Emit: b.emit, Log: b.logger(), Timing: b.timing, Changed: b.looker(client)}
+	host := sidecar.Host{Emit: b.emit, Log: b.logger(), Timing: b.timing, Changed: b.looker(client), Spread: b.spread, AppListens: b.listens}
+	if b.addresses != nil {
+		host.Addresses = b.addresses
+	}
 	member := b.member(client)
 	if b.wrap != nil {
 		member = b.wrap(member)
