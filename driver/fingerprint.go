@@ -22,6 +22,7 @@ const (
 	attrVersion       = "driver.connect.version"
 	attrEnvoyVersion  = "driver.connect.envoy.version"
 	attrConsulVersion = "driver.connect.consul.version"
+	attrKeepsSockets  = "driver.connect.keeps_sockets"
 )
 
 // Fingerprint implements drivers.DriverPlugin.
@@ -80,6 +81,7 @@ func (p *Plugin) lookAtNode(ctx context.Context) *drivers.Fingerprint {
 		Health:            drivers.HealthStateHealthy,
 		HealthDescription: drivers.DriverHealthy,
 	}
+	p.addSockets(now)
 	info, err := p.consulInfo(ctx, config)
 	if info.Version != "" {
 		now.Attributes[attrConsulVersion] = pstructs.NewStringAttribute(info.Version)
@@ -91,6 +93,19 @@ func (p *Plugin) lookAtNode(ctx context.Context) *drivers.Fingerprint {
 		now.HealthDescription += "; " + info.Restart
 	}
 	return now
+}
+
+// addSockets says whether a crash of an Envoy is noticed by its peers: it is not when
+// the driver can keep its sockets.
+func (p *Plugin) addSockets(now *drivers.Fingerprint) {
+	if p.sockets == nil {
+		return
+	}
+	err := p.sockets()
+	now.Attributes[attrKeepsSockets] = pstructs.NewBoolAttribute(err == nil)
+	if err != nil {
+		now.HealthDescription += "; " + err.Error()
+	}
 }
 
 func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.AgentInfo, error) {

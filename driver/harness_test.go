@@ -32,8 +32,9 @@ import (
 type harness struct {
 	drivers.DriverPlugin
 
-	t    *testing.T
-	kill func() // ends the plugin, and none of its tasks
+	t      *testing.T
+	plugin *Plugin
+	kill   func() // ends the plugin, and none of its tasks
 
 	mu     sync.Mutex
 	events []string
@@ -48,7 +49,7 @@ func newHarness(t *testing.T) *harness {
 		base.PluginTypeBase:   &base.PluginBase{Impl: plugin},
 		base.PluginTypeDriver: drivers.NewDriverPlugin(plugin, log),
 	})
-	h := &harness{t: t, kill: sync.OnceFunc(func() {
+	h := &harness{t: t, plugin: plugin, kill: sync.OnceFunc(func() {
 		cancel()
 		server.Stop()
 		_ = client.Close() // after it: it would ask the server to stop, too

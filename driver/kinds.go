@@ -64,7 +64,7 @@ func sidecarRoles(task *drivers.TaskConfig, config TaskConfig, n node) (roles, e
 	if err != nil {
 		return roles{}, err
 	}
-	reg := mesh.Registration{Service: config.Service, Listener: listener, Tags: s.Tags, Meta: meta(task, s.Meta, n.version)}
+	reg := mesh.Registration{Service: config.Service, Listener: listener, Tags: s.Tags, Meta: meta(task, s.Meta, n)}
 	if reg.Proxy, err = proxySettings(s, ports, listener, task); err != nil {
 		return roles{}, err
 	}

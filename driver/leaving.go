@@ -29,21 +29,42 @@ func (t *tasks) leave(ctx context.Context, left *task) {
 	t.leaving[at] = l
 	t.mu.Unlock()
 	go func() {
-		defer close(l.over)
+		defer t.left(at, l)
 		defer left.client.Close()
 		retry := pace.Backoff{Min: leaveRetryMin, Max: leaveRetryMax}
 		for pace.Wait(ctx, retry.Next()) == nil && left.destroy(ctx) != nil {
 			// It has been said once that something is left.
 		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.leaving[at] == l {
-			delete(t.leaving, at)
-		}
 	}()
 }
 
-// comeBack ends what leave has begun at a place.
+// unlessLookedAfter removes what is left at a place where nobody looks after a task. A
+// task that begins there meanwhile waits until it is done: what it registers must not
+// be taken for what is left.
+func (t *tasks) unlessLookedAfter(at place, remove func() error) error {
+	l := &leaving{cancel: func() {}, over: make(chan struct{})}
+	t.mu.Lock()
+	if t.lookedAfter(at) {
+		t.mu.Unlock()
+		return nil
+	}
+	t.leaving[at] = l
+	t.mu.Unlock()
+	defer t.left(at, l)
+	return remove()
+}
+
+// left notes that nothing is left of what was leaving, or that nobody tries any more.
+func (t *tasks) left(at place, l *leaving) {
+	close(l.over)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.leaving[at] == l {
+		delete(t.leaving, at)
+	}
+}
+
+// comeBack waits for the end of what is leaving at a place.
 func (t *tasks) comeBack(at place) {
 	t.mu.Lock()
 	l := t.leaving[at]

@@ -45,7 +45,9 @@ type Plugin struct {
 	timing sidecar.Timing
 
 	environ environ
+	machine machine
 	root    bool
+	sockets func() error // why the sockets of a crashed Envoy cannot be kept, as a sentence; nil for unknown
 	config  atomic.Pointer[settings]
 	envoy   atomic.Pointer[envoyProbe] // nil until there was a fitting one
 
@@ -72,6 +74,7 @@ func New(ctx context.Context, log hclog.Logger) *Plugin {
 		tasks:   newTasks(),
 		timing:  sidecar.Usual(),
 		environ: readEnviron(os.Getenv),
+		machine: thisMachine(),
 		root:    os.Geteuid() == 0,
 	}
 	p.config.Store(&settings{})
@@ -128,5 +131,5 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 // node is what tasks take from the node.
 func (p *Plugin) node() node {
 	settings := p.config.Load()
-	return node{config: settings.PluginConfig, environ: p.environ, version: Version, root: p.root, compute: settings.compute}
+	return node{config: settings.PluginConfig, environ: p.environ, host: p.machine.host, version: Version, root: p.root, compute: settings.compute}
 }

@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"maps"
+	"time"
 
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
@@ -15,12 +16,13 @@ import (
 //	  config { … }
 //	}
 //
-// All of it is optional. Jobs may set the same blocks for one task.
+// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart.
 type PluginConfig struct {
-	Consul *ConsulConfig `codec:"consul"`
-	Envoy  *EnvoyConfig  `codec:"envoy"`
-	Ready  *ReadyConfig  `codec:"ready"`
-	Drain  *DrainConfig  `codec:"drain"`
+	Consul     *ConsulConfig     `codec:"consul"`
+	Envoy      *EnvoyConfig      `codec:"envoy"`
+	Ready      *ReadyConfig      `codec:"ready"`
+	Drain      *DrainConfig      `codec:"drain"`
+	HotRestart *HotRestartConfig `codec:"hot_restart"`
 }
 
 // ConsulConfig says how to reach the Consul agent of this node. What is not
@@ -68,6 +70,32 @@ type DrainConfig struct {
 	Timeout string `codec:"timeout"` // duration, whole seconds, "30s"
 }
 
+// HotRestartConfig says when sidecars take up what has changed for all of a node or a
+// mesh.
+type HotRestartConfig struct {
+	Spread string `codec:"spread"` // duration, "5m", or "never"
+}
+
+// defaultSpread keeps a mesh from restarting in one beat.
+const defaultSpread = 5 * time.Minute
+
+// spread is how long the sidecars of the node take to take up a change of the central
+// configuration, of a CA or of Envoy's binary, each at a moment of its own; never leaves
+// it to the next start and to SIGHUP.
+func (c PluginConfig) spread() (d time.Duration, never bool, err error) {
+	text := orZero(c.HotRestart).Spread
+	switch text {
+	case "":
+		return defaultSpread, false, nil
+	case "never":
+		return 0, true, nil
+	}
+	if d, err = time.ParseDuration(text); err != nil || d < 0 {
+		return 0, false, sidecar.Invalidf("hot_restart.spread", "%q is neither a duration such as \"5m\" (\"0s\" takes changes up at once) nor \"never\" (at the task's next start, or on SIGHUP)", text)
+	}
+	return d, false, nil
+}
+
 // validate finds what an operator got wrong. That Envoy is missing is not among
 // it: the fingerprint says so, and notices when it appears.
 func (c PluginConfig) validate() error {
@@ -75,6 +103,9 @@ func (c PluginConfig) validate() error {
 		return err
 	}
 	if _, err := drainTimeout(c.Drain, nil); err != nil {
+		return err
+	}
+	if _, _, err := c.spread(); err != nil {
 		return err
 	}
 	_, err := envoySettings(c.Envoy, nil, 1)
@@ -99,6 +130,9 @@ func pluginConfigSpec() *hclspec.Spec {
 			"tls_server_name": hclspec.NewAttr("tls_server_name", "string", false),
 			"grpc_address":    hclspec.NewAttr("grpc_address", "string", false),
 			"grpc_ca_file":    hclspec.NewAttr("grpc_ca_file", "string", false),
+		})),
+		"hot_restart": hclspec.NewBlock("hot_restart", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"spread": hclspec.NewAttr("spread", "string", false),
 		})),
 	}
 	maps.Copy(spec, nodeBlocks())

@@ -32,6 +32,9 @@ func (p *Plugin) recover(h *drivers.TaskHandle) error {
 	if err != nil {
 		return err
 	}
+	if was := state.State.Process.BootID; was != "" && was != p.machine.boot {
+		return errors.New("the machine was restarted since, and its Envoy ended with it; Nomad starts it anew")
+	}
 	// Without its token a sidecar can still be watched and stopped.
 	if err := p.addTokens(&state.Spec, h.Config); err != nil {
 		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)

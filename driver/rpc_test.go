@@ -195,11 +195,12 @@ func TestRPC_SetConfig(t *testing.T) {
 	w := newWorld(t, fake.WellBehaved)
 	h := w.plugin()
 	for hcl, want := range map[string]string{
-		"ready {\n timeout = \"soon\"\n}":     `plugin config: ready.timeout: "soon" is not a positive duration`,
-		"drain {\n timeout = \"1500ms\"\n}":   "plugin config: drain.timeout:",
-		"envoy {\n log_level = \"loud\"\n}":   `plugin config: envoy.log_level: "loud" is unknown`,
-		"envoy {\n args = [\"--base-id\"]\n}": `plugin config: envoy.args: "--base-id" cannot be given`,
-		"envoy {\n concurrency = -1\n}":       "plugin config: envoy.concurrency: -1 is not a number of threads",
+		"ready {\n timeout = \"soon\"\n}":      `plugin config: ready.timeout: "soon" is not a positive duration`,
+		"drain {\n timeout = \"1500ms\"\n}":    "plugin config: drain.timeout:",
+		"hot_restart {\n spread = \"slow\"\n}": `plugin config: hot_restart.spread: "slow" is neither a duration`,
+		"envoy {\n log_level = \"loud\"\n}":    `plugin config: envoy.log_level: "loud" is unknown`,
+		"envoy {\n args = [\"--base-id\"]\n}":  `plugin config: envoy.args: "--base-id" cannot be given`,
+		"envoy {\n concurrency = -1\n}":        "plugin config: envoy.concurrency: -1 is not a number of threads",
 	} {
 		must.ErrorContains(t, h.configure(hcl), want)
 	}

@@ -9,8 +9,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"nomad-driver-connect/consul"
 	"nomad-driver-connect/envoy"
+	"nomad-driver-connect/mesh"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
@@ -19,13 +22,13 @@ import (
 // counts as left behind: Nomad gives its tasks back one by one.
 const settled = 30 * time.Second
 
-// sweep removes what was left behind: registrations of this Nomad client whose
-// task nobody looks after, as when it stopped while Consul was away, and Envoys
-// of tasks that Nomad has forgotten, as when the plugin was killed while it
-// started one. The client is that of the latest task.
+// sweep removes what was left behind on this machine and nobody looks after:
+// registrations of an earlier boot, at the first contact to Consul already; and those
+// of this Nomad client with the Envoys of their tasks, as when it stopped while Consul
+// was away or when the plugin was killed while it started one. The client is that of
+// the latest task.
 func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
-	client, _ := p.tasks.known()
-	if client.nodeID == "" || time.Since(client.at) < settled {
+	if p.machine.host == "" {
 		return nil
 	}
 	settings.Token = settings.AgentToken
@@ -34,28 +37,53 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 		return err
 	}
 	defer agent.Close()
-	registered, err := agent.Proxies(ctx, metaNodeID, client.nodeID)
+	registered, err := agent.Proxies(ctx, metaHost, p.machine.host)
 	if err != nil {
 		return err
 	}
+	client := p.tasks.client()
 	var errs []error
 	for _, svc := range registered {
-		at := place{svc.Meta[metaAllocID], svc.Meta[metaTask]}
-		if _, places := p.tasks.known(); places[at] || !at.valid() { // asked now: it may have just begun
-			continue
+		if l := leftoverOf(svc); l.earlier(p.machine.boot) || client.left(l) {
+			errs = append(errs, p.tasks.unlessLookedAfter(l.at, func() error { return p.remove(ctx, agent, l, client) }))
 		}
-		dir := filepath.Join(client.allocDir, at.allocID, at.task, "secrets", runDirName)
-		if err := p.clear(ctx, dir); err != nil {
-			errs = append(errs, fmt.Errorf("clear %s: %w", dir, err))
-			continue
-		}
-		if _, err := agent.Deregister(ctx, svc.ID); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		p.log.Info("removed a sidecar that was left behind", "proxy", svc.ID, "alloc_id", at.allocID, "task", at.task)
 	}
 	return errors.Join(errs...)
+}
+
+// leftover is a registration that may have been left behind.
+type leftover struct {
+	proxyID string
+	nodeID  string
+	boot    string // in which its process was started; empty before there was one
+	at      place
+}
+
+func leftoverOf(svc *api.AgentService) leftover {
+	return leftover{proxyID: svc.ID, nodeID: svc.Meta[metaNodeID], boot: mesh.BootOf(svc.Meta), at: place{svc.Meta[metaAllocID], svc.Meta[metaTask]}}
+}
+
+// earlier tells what is of another boot than this one: its processes ended with it.
+func (l leftover) earlier(boot string) bool { return l.boot != "" && boot != "" && l.boot != boot }
+
+// left tells whether what nobody looks after is this client's, and left behind.
+func (s site) left(l leftover) bool {
+	return s.nodeID != "" && s.nodeID == l.nodeID && time.Since(s.at) >= settled && l.at.valid()
+}
+
+// remove removes a leftover, and what still runs of it in this boot.
+func (p *Plugin) remove(ctx context.Context, agent *consul.Client, l leftover, client site) error {
+	if !l.earlier(p.machine.boot) {
+		dir := filepath.Join(client.allocDir, l.at.allocID, l.at.task, "secrets", runDirName)
+		if err := p.clear(ctx, dir); err != nil {
+			return fmt.Errorf("clear %s: %w", dir, err)
+		}
+	}
+	if _, err := agent.Deregister(ctx, l.proxyID); err != nil {
+		return err
+	}
+	p.log.Info("removed a sidecar that was left behind", "proxy", l.proxyID, "alloc_id", l.at.allocID, "task", l.at.task, "of_an_earlier_boot", l.earlier(p.machine.boot))
+	return nil
 }
 
 // clear ends what runs in a run directory, and removes what it had.

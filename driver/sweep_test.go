@@ -30,7 +30,14 @@ type registrations struct {
 	removed []string
 }
 
-func startRegistrations(t *testing.T, tasks map[string]place) *registrations {
+// registered is a sidecar in Consul of the Nomad client n1.
+type registered struct {
+	place
+	boot string
+}
+
+func startRegistrations(t *testing.T, sidecars map[string]registered) *registrations {
+	t.Helper()
 	r := &registrations{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/agent/services", func(w http.ResponseWriter, req *http.Request) {
@@ -38,8 +45,10 @@ func startRegistrations(t *testing.T, tasks map[string]place) *registrations {
 		defer r.mu.Unlock()
 		r.filters = append(r.filters, req.URL.Query().Get("filter"))
 		found := map[string]*api.AgentService{}
-		for id, at := range tasks {
-			found[id] = &api.AgentService{ID: id, Meta: map[string]string{metaAllocID: at.allocID, metaTask: at.task}}
+		for id, r := range sidecars {
+			found[id] = &api.AgentService{ID: id, Meta: map[string]string{
+				metaNodeID: "n1", metaAllocID: r.allocID, metaTask: r.task, "proxy-boot-id": r.boot,
+			}}
 		}
 		_ = json.NewEncoder(w).Encode(found)
 	})
@@ -53,14 +62,26 @@ func startRegistrations(t *testing.T, tasks map[string]place) *registrations {
 	return r
 }
 
+func (r *registrations) gone() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(slices.Values(r.removed))
+}
+
+// sweeper is a plugin in the boot "today" of the machine "m1".
+func sweeper() *Plugin {
+	return &Plugin{log: hclog.NewNullLogger(), tasks: newTasks(), machine: machine{host: "m1", boot: "today"}}
+}
+
 // What nobody looks after goes, with the process that is left of it; nothing
 // else does.
 func TestSweep(t *testing.T) {
-	agent := startRegistrations(t, map[string]place{
-		"left":    {"a1", "proxy"},
-		"running": {"a2", "proxy"},
-		"begun":   {"a3", "proxy"},
-		"forged":  {"../../etc", "proxy"},
+	t.Parallel()
+	agent := startRegistrations(t, map[string]registered{
+		"left":    {place: place{"a1", "proxy"}},
+		"running": {place: place{"a2", "proxy"}, boot: "today"},
+		"begun":   {place: place{"a3", "proxy"}},
+		"forged":  {place: place{"../../etc", "proxy"}, boot: "today"},
 		"empty":   {},
 	})
 	allocs := t.TempDir()
@@ -70,7 +91,7 @@ func TestSweep(t *testing.T) {
 	orphan.Dir = runDir
 	must.NoError(t, orphan.Start())
 
-	p := &Plugin{log: hclog.NewNullLogger(), tasks: newTasks()}
+	p := sweeper()
 	config := func(alloc string) *drivers.TaskConfig {
 		return &drivers.TaskConfig{ID: alloc + "/proxy", AllocID: alloc, Name: "proxy", NodeID: "n1", AllocDir: filepath.Join(allocs, alloc)}
 	}
@@ -81,12 +102,75 @@ func TestSweep(t *testing.T) {
 	end()
 	defer p.tasks.begin(config("a3"))()
 	must.NoError(t, p.sweep(t.Context(), consul.Config{Address: agent.URL}), must.Sprint("tasks have just begun"))
-	must.SliceEmpty(t, agent.filters)
+	must.SliceEmpty(t, agent.gone())
 
 	p.tasks.site.at = time.Now().Add(-settled)
 	must.NoError(t, p.sweep(context.Background(), consul.Config{Address: agent.URL}))
-	must.SliceContains(t, agent.filters, `Kind == "connect-proxy" and Meta["nomad-node-id"] == "n1"`)
-	must.Eq(t, []string{"left"}, slices.Sorted(slices.Values(agent.removed)))
+	must.SliceContains(t, agent.filters, `Kind == "connect-proxy" and Meta["connect-driver-host"] == "m1"`)
+	must.Eq(t, []string{"left"}, agent.gone())
 	must.Error(t, orphan.Wait(), must.Sprint("it was killed"))
 	must.DirNotExists(t, runDir)
+}
+
+// What is of another boot goes at once, before any task has told what client it is of,
+// but for what a task of now is about to register anew.
+func TestSweep_reboot(t *testing.T) {
+	t.Parallel()
+	agent := startRegistrations(t, map[string]registered{
+		"yesterday": {place: place{"a1", "proxy"}, boot: "yesterday"},
+		"forged":    {place: place{"../../etc", "proxy"}, boot: "yesterday"},
+		"again":     {place: place{"a2", "proxy"}, boot: "yesterday"},
+		"today":     {place: place{"a3", "proxy"}, boot: "today"},
+		"starting":  {place: place{"a4", "proxy"}},
+	})
+	p := sweeper()
+	end := p.tasks.begin(&drivers.TaskConfig{ID: "a2/proxy", AllocID: "a2", Name: "proxy", NodeID: "n1", AllocDir: filepath.Join(t.TempDir(), "a2")})
+	must.NoError(t, p.sweep(t.Context(), consul.Config{Address: agent.URL}))
+	must.Eq(t, []string{"forged", "yesterday"}, agent.gone())
+	end() // its start has failed
+	must.NoError(t, p.sweep(t.Context(), consul.Config{Address: agent.URL}))
+	must.SliceContains(t, agent.gone(), "again")
+}
+
+// A machine that does not know itself concludes nothing.
+func TestSweep_unknownMachine(t *testing.T) {
+	t.Parallel()
+	agent := startRegistrations(t, map[string]registered{"yesterday": {place: place{"a1", "proxy"}, boot: "yesterday"}})
+	for _, unknown := range []machine{{boot: "today"}, {host: "m1"}} {
+		p := sweeper()
+		p.machine = unknown
+		must.NoError(t, p.sweep(t.Context(), consul.Config{Address: agent.URL}))
+	}
+	must.SliceEmpty(t, agent.gone())
+}
+
+// A task that begins where something is just removed waits for that: else its own
+// registration, of the same ID, could be removed.
+func TestSweep_waitedFor(t *testing.T) {
+	t.Parallel()
+	known := newTasks()
+	config := &drivers.TaskConfig{ID: "a1/proxy", AllocID: "a1", Name: "proxy", AllocDir: t.TempDir()}
+	begun := make(chan struct{})
+	must.NoError(t, known.unlessLookedAfter(placeOf(config), func() error {
+		go func() {
+			known.begin(config)
+			close(begun)
+		}()
+		eventually(t, "the task has said that it begins", func() bool {
+			known.mu.Lock()
+			defer known.mu.Unlock()
+			return len(known.begun) == 1
+		})
+		select {
+		case <-begun:
+			t.Error("it has not waited")
+		default:
+		}
+		return nil
+	}))
+	<-begun
+	must.NoError(t, known.unlessLookedAfter(placeOf(config), func() error {
+		t.Error("somebody looks after it by now")
+		return nil
+	}))
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	defaultReadyTimeout = 30 * time.Second
-	defaultDrainTimeout = 30 * time.Second
+	defaultDrainTimeout = 10 * time.Minute // as Envoy leaves by itself
 	defaultLogLevel     = "info"
 
 	// runDirName is the sidecar's directory below the task's secrets.
@@ -25,6 +25,7 @@ const (
 type node struct {
 	config  PluginConfig
 	environ environ
+	host    string // the machine, as meta has it
 	version string // of this driver
 	root    bool   // the agent is root, and can run a proxy as another user
 	compute cpustats.Compute
@@ -76,13 +77,14 @@ func groupServicePrefix(task *drivers.TaskConfig) string {
 
 // Keys of the meta by which a sidecar that was left behind is told.
 const (
+	metaHost    = "connect-driver-host"
 	metaNodeID  = "nomad-node-id"
 	metaAllocID = "nomad-alloc-id"
 	metaTask    = mesh.MetaTask
 )
 
 // meta says in Consul who registered the sidecar, and what the user adds.
-func meta(task *drivers.TaskConfig, user map[string]string, version string) map[string]string {
+func meta(task *drivers.TaskConfig, user map[string]string, n node) map[string]string {
 	m := map[string]string{
 		metaNodeID:               task.NodeID,
 		"nomad-namespace":        task.Namespace,
@@ -90,7 +92,8 @@ func meta(task *drivers.TaskConfig, user map[string]string, version string) map[
 		"nomad-group":            task.TaskGroupName,
 		metaTask:                 task.Name,
 		metaAllocID:              task.AllocID,
-		"connect-driver-version": version,
+		metaHost:                 n.host,
+		"connect-driver-version": n.version,
 	}
 	for key, value := range user {
 		if _, ours := m[key]; !ours { // whose it is decides who may remove it

@@ -72,12 +72,8 @@ func newTasks() *tasks {
 // left behind of its last run is its own business from now on. The function that it
 // gives must be called when it is in the table, or will not be.
 func (t *tasks) begin(config *drivers.TaskConfig) (end func()) {
-	t.comeBack(placeOf(config))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.rememberUser(config)
-	t.begun[config.ID] = placeOf(config)
-	t.site = site{nodeID: config.NodeID, allocDir: filepath.Dir(config.AllocDir), at: time.Now()}
+	t.note(config)
+	t.comeBack(placeOf(config)) // after it: nobody removes anything there that has not begun to
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -85,18 +81,38 @@ func (t *tasks) begin(config *drivers.TaskConfig) (end func()) {
 	}
 }
 
-// known gives the client, and the places where somebody looks after a task.
-func (t *tasks) known() (site, map[place]bool) {
+func (t *tasks) note(config *drivers.TaskConfig) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	places := map[place]bool{}
-	for _, at := range t.begun {
-		places[at] = true
+	t.rememberUser(config)
+	t.begun[config.ID] = placeOf(config)
+	t.site = site{nodeID: config.NodeID, allocDir: filepath.Dir(config.AllocDir), at: time.Now()}
+}
+
+// client is the Nomad client, as far as its tasks have told.
+func (t *tasks) client() site {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.site
+}
+
+// lookedAfter tells whether somebody looks after a task at a place. The caller holds
+// the lock.
+func (t *tasks) lookedAfter(at place) bool {
+	if t.leaving[at] != nil {
+		return true
+	}
+	for _, begun := range t.begun {
+		if begun == at {
+			return true
+		}
 	}
 	for _, task := range t.byID {
-		places[placeOf(task.config)] = true
+		if placeOf(task.config) == at {
+			return true
+		}
 	}
-	return t.site, places
+	return false
 }
 
 func (t *tasks) get(id string) (*task, error) {

@@ -16,13 +16,13 @@ const idleApp = `
       }
     }`
 
-// restartSoon is what the README advises; Nomad's own delay is 15 s.
+// restartSoon has the tasks of a group back soon; Nomad's own delay is 15 s.
 const restartSoon = `
     restart {
-      attempts = 5
-      interval = "10s"
+      attempts = 10
+      interval = "1m"
       delay    = "1s"
-      mode     = "delay"
+      mode     = "fail"
     }`
 
 // proxyTask is a sidecar's task with that config.

@@ -30,8 +30,8 @@ func webMesh(t *testing.T, job string) (*mesh, *api.Allocation) {
 
 // The task's resources hold for Envoy, and what it uses is told.
 func TestResources(t *testing.T) {
-	const soon = "driver = \"connect\"\nrestart {\n attempts = 5\n interval = \"10s\"\n delay = \"1s\"\n mode = \"delay\"\n}\n"
-	m, alloc := webMesh(t, strings.Replace(webJob(0, ""), `driver = "connect"`, soon, 1))
+	const driver = `driver = "connect"`
+	m, alloc := webMesh(t, strings.Replace(webJob(0, ""), driver, driver+restartSoon, 1))
 	pid := m.envoyOf(alloc)
 
 	t.Run("limits", func(t *testing.T) {

@@ -19,7 +19,7 @@ func TestDiff(t *testing.T) {
 	must.Eq(t, unindent(`
 		--- job
 		+++ job after hook
-		@@ -8,13 +8,41 @@
+		@@ -8,13 +8,36 @@
 		         driver: raw_exec
 		         config:
 		           command: app
@@ -42,11 +42,6 @@ func TestDiff(t *testing.T) {
 		+        resources:
 		+          cpu: 250
 		+          memory: 128
-		+        restart:
-		+          interval: 10s
-		+          attempts: 5
-		+          delay: 1s
-		+          mode: delay
 		+        kill_timeout: 10s
 		+        logs:
 		+          max_files: 2

@@ -51,13 +51,6 @@ func newTask(name, service string) *api.Task {
 			api.NewConstraint("${attr.driver.connect.envoy.version}", "is_set", ""),
 			api.NewConstraint("${attr.driver.connect.consul.version}", "is_set", ""),
 		},
-		// Nomad's default (15 s, then fail) would cut the app off.
-		RestartPolicy: &api.RestartPolicy{
-			Attempts: pointer(5),
-			Interval: pointer(10 * time.Second),
-			Delay:    pointer(time.Second),
-			Mode:     pointer("delay"),
-		},
 		Resources:   &api.Resources{CPU: pointer(250), MemoryMB: pointer(128)},
 		LogConfig:   &api.LogConfig{MaxFiles: pointer(2), MaxFileSizeMB: pointer(2)},
 		KillTimeout: pointer(10 * time.Second), // to drain

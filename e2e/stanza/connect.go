@@ -42,11 +42,6 @@ func connectRows() []Row {
 			    resources:
 			      cpu: 250
 			      memory: 128
-			    restart:
-			      interval: 10s
-			      attempts: 5
-			      delay: 1s
-			      mode: delay
 			    kill_timeout: 10s
 			    logs:
 			      max_files: 2

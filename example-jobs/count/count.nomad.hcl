@@ -97,12 +97,6 @@ job "count" {
           hook    = "prestart"
           sidecar = true
         }
-        restart {
-          attempts = 5
-          interval = "10s"
-          delay    = "1s"
-          mode     = "delay"
-        }
         config {
           service = "count-api"
           sidecar_service {
@@ -188,12 +182,6 @@ job "count" {
         lifecycle {
           hook    = "prestart"
           sidecar = true
-        }
-        restart {
-          attempts = 5
-          interval = "10s"
-          delay    = "1s"
-          mode     = "delay"
         }
         config {
           service = "count-dashboard"

@@ -52,12 +52,6 @@ job "echo" {
         hook    = "prestart"
         sidecar = true
       }
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
-      }
       config {
         service = "echo"
         sidecar_service {
@@ -103,12 +97,6 @@ job "echo" {
       lifecycle {
         hook    = "prestart"
         sidecar = true
-      }
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
       }
       config {
         service = "echo-client"

@@ -9,6 +9,13 @@ job "sub-svc" {
     count          = 2
     shutdown_delay = "3s"
 
+    restart { # for the app and its sidecar: soon, and elsewhere when this node cannot
+      attempts = 5
+      interval = "1m"
+      delay    = "1s"
+      mode     = "fail"
+    }
+
     network {
       mode = "host"
       port "http" {
@@ -39,12 +46,6 @@ job "sub-svc" {
 
     task "sub-svc" {
       driver = "raw_exec"
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
-      }
       config {
         command = "java"
         args    = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx64m", "${NOMAD_TASK_DIR}/Operator.java", "sub"]

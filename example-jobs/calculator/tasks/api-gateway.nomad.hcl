@@ -16,6 +16,13 @@ job "api-gateway" {
     count          = 2
     shutdown_delay = "3s"
 
+    restart { # for the app and its sidecar: soon, and elsewhere when this node cannot
+      attempts = 5
+      interval = "1m"
+      delay    = "1s"
+      mode     = "fail"
+    }
+
     network {
       mode = "host"
       port "edge" {
@@ -45,12 +52,6 @@ job "api-gateway" {
       driver       = "connect"
       user         = "nobody"
       kill_timeout = "10s"
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
-      }
       config {
         bootstrap {
           path = "local/edge.yaml"
@@ -75,12 +76,6 @@ job "api-gateway" {
       lifecycle {
         hook    = "prestart"
         sidecar = true
-      }
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
       }
       config {
         service = "api-gateway"

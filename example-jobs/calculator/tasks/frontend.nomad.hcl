@@ -9,6 +9,13 @@ job "frontend" {
     count          = 2
     shutdown_delay = "3s"
 
+    restart { # for the app and its sidecar: soon, and elsewhere when this node cannot
+      attempts = 5
+      interval = "1m"
+      delay    = "1s"
+      mode     = "fail"
+    }
+
     network {
       mode = "host"
       port "http" {
@@ -37,12 +44,6 @@ job "frontend" {
 
     task "frontend" {
       driver = "raw_exec"
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
-      }
       config {
         command = "node"
         args    = ["${NOMAD_TASK_DIR}/frontend.js"]
@@ -71,12 +72,6 @@ job "frontend" {
       lifecycle {
         hook    = "prestart"
         sidecar = true
-      }
-      restart {
-        attempts = 5
-        interval = "10s"
-        delay    = "1s"
-        mode     = "delay"
       }
       config {
         service = "frontend"
