@@ -98,9 +98,6 @@ func (p *Plugin) lookAtNode(ctx context.Context) *drivers.Fingerprint {
 // addSockets says whether a crash of an Envoy is noticed by its peers: it is not when
 // the driver can keep its sockets.
 func (p *Plugin) addSockets(now *drivers.Fingerprint) {
-	if p.sockets == nil {
-		return
-	}
 	err := p.sockets()
 	now.Attributes[attrKeepsSockets] = pstructs.NewBoolAttribute(err == nil)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -47,7 +48,7 @@ type Plugin struct {
 	environ environ
 	machine machine
 	root    bool
-	sockets func() error // why the sockets of a crashed Envoy cannot be kept, as a sentence; nil for unknown
+	sockets func() error // why the sockets of a crashed Envoy cannot be kept, as a sentence
 	config  atomic.Pointer[settings]
 	envoy   atomic.Pointer[envoyProbe] // nil until there was a fitting one
 
@@ -73,6 +74,7 @@ func New(ctx context.Context, log hclog.Logger) *Plugin {
 		events:  eventer.NewEventer(ctx, log),
 		tasks:   newTasks(),
 		timing:  sidecar.Usual(),
+		sockets: process.CanTakeSockets,
 		environ: readEnviron(os.Getenv),
 		machine: thisMachine(),
 		root:    os.Geteuid() == 0,

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
@@ -57,7 +58,16 @@ func (x *proxy) newProgram() sidecar.Program {
 
 // host is what the life has of the plugin.
 func (x *proxy) host() sidecar.Host {
-	return sidecar.Host{Emit: x.plugin.emitter(x.config), Log: x.plugin.log, Timing: x.plugin.timing, Changed: x.changed}
+	return sidecar.Host{
+		Emit:    x.plugin.emitter(x.config),
+		Log:     x.plugin.log,
+		Timing:  x.plugin.timing,
+		Changed: x.changed,
+		Spread: func() (within time.Duration, never bool) {
+			within, never, _ = x.plugin.config.Load().spread() // SetConfig takes no other
+			return within, never
+		},
+	}
 }
 
 // envoySettings are those of the next generation: with the node's Envoy of now

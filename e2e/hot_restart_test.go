@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"maps"
 	"os"
 	"path/filepath"
@@ -165,7 +166,9 @@ var hotRestartFaults = []fault{
 	}},
 	{name: "central configuration changed", do: func(t *testing.T, s *shop) {
 		since := time.Now()
-		s.setProxyDefaults(t, map[string]any{"envoy_stats_flush_interval": "7s"})
+		// Another than the time before, which may not have been taken back everywhere yet.
+		interval := 5*time.Second + rand.N(10*time.Second).Truncate(time.Millisecond)
+		s.setProxyDefaults(t, map[string]any{"envoy_stats_flush_interval": interval.String()})
 		defer s.setProxyDefaults(t, nil)
 		for _, alloc := range s.allocs(t) {
 			s.awaitEvent(t, alloc, since, "(its bootstrap has changed): Envoy")
