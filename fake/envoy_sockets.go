@@ -51,7 +51,7 @@ func (g *generation) inherit(address string) (net.Listener, error) {
 	defer func() { _ = conn.Close() }()
 	request := message(messageRequest, protowire.AppendString(protowire.AppendTag(nil, socketAddress, protowire.BytesType), "tcp://"+address))
 	if _, err := conn.WriteToUnix(request, &net.UnixAddr{Net: "unixgram", Name: g.socketName("parent", g.epoch-1)}); err != nil {
-		return nil, nil //nolint:nilerr,nilnil // nobody is there
+		return nil, nil //nolint:nilnil // nobody is there
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return nil, err

@@ -115,30 +115,3 @@ func connect(ctx context.Context, network process.Network, to Address) error {
 		return conn.Close()
 	})
 }
-
-// sayWhoIsSilent tells the user of a local service that nobody has heard of.
-func (s *supervisor) sayWhoIsSilent() {
-	if s.admitted || s.attached || s.warming != nil {
-		return
-	}
-	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",
-		s.localAddress().Address, s.Timing.Silence, s.whereInstead()))
-}
-
-// whereInstead says where the other tasks listen, and what to do about it.
-func (s *supervisor) whereInstead() string {
-	if s.AppListens == nil {
-		return ""
-	}
-	listens := s.AppListens()
-	if len(listens) == 0 {
-		return ", and the group's other tasks listen nowhere yet"
-	}
-	wanted, _ := netip.ParseAddrPort(s.place().App.Address)
-	for _, at := range listens {
-		if at.Port() == wanted.Port() {
-			return fmt.Sprintf(", but the group's tasks listen at %s; if that is the service, set local_service_address = %q in sidecar_service.proxy", at, at.Addr())
-		}
-	}
-	return fmt.Sprintf(", but the group's tasks listen at %s; if that is the service, set local_service_address and local_service_port in sidecar_service.proxy", listens[0])
-}

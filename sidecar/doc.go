@@ -7,14 +7,15 @@
 //	                │                                  │
 //	preflight ─ join ─ end orphans                     find
 //	  ─ claim ports ─ mkdir ─ prepare              generations
-//	  ─ launch ─ tell ─ ready                          │
+//	  ─ launch ─ tell                                  │
 //	                │                                  │
 //	                ▼                                  ▼
-//	            warming ── the app accepts ──▶ serving
+//	     warming ── ready, the app accepts ──▶ serving
 //	                │                              │
 //	                ├─ withdrawn ─▶ draining ─ told again ─▶ back
 //	                ├─ hot restart: attempt ─ replace ─ confirm ─ promote ─▶ back
-//	                ├───────── the program exits ──┤──▶ exited
+//	                ├─ crash: mend ─ start again ─ warm ─▶ back
+//	                ├─ another one soon after ─────┤──▶ exited
 //	                └─ Stop: leave ─ drain ─ end ──┘
 //
 // One goroutine per sidecar (supervise.go) owns all that changes after Start or
@@ -28,7 +29,8 @@
 // of the plugin.
 //
 // To begin with, read roles.go, start.go, supervise.go and stop.go. The rest is one
-// file for one concern: peers.go (what the mesh hears of the proxy), ready.go,
-// liveness.go, restart.go, replace.go and generation.go, attach.go, drain.go, leftovers.go,
-// launch.go and run_dir.go, usage.go, timing.go, trouble.go.
+// file for one concern: peers.go (what the mesh hears of the proxy), address.go and
+// app.go (what keeps peers away), warm.go and ready.go, liveness.go, crash.go and
+// sockets.go, restart.go, later.go, replace.go and generation.go, attach.go, drain.go,
+// leftovers.go, files.go, launch.go and run_dir.go, usage.go, timing.go, trouble.go.
 package sidecar

@@ -31,38 +31,6 @@ func (s *supervisor) standing() Standing {
 	return now
 }
 
-// probe lets peers in as soon as the app accepts a connection.
-func (s *supervisor) probe(ctx context.Context) {
-	if s.admitted || s.warming != nil {
-		return
-	}
-	if !s.appAnswers(ctx) {
-		if why := s.noAnswer(); s.waits != why {
-			s.waits = why
-			s.tell(ctx)
-		}
-		s.clocks.app.Reset(s.probing.Next())
-		return
-	}
-	s.admitted, s.untold = true, true
-	s.look(ctx) // it may be gone: before it served, or before it was found again
-}
-
-func (s *supervisor) noAnswer() string {
-	return "the local service does not accept connections at " + s.localAddress().Address + " yet"
-}
-
-// appAnswers says whether the app accepts a connection. Without one there is
-// nothing to wait for.
-func (s *supervisor) appAnswers(ctx context.Context) bool {
-	if s.place().App == (Address{}) {
-		return true
-	}
-	ctx, cancel := s.calm(ctx, s.Timing.News/2)
-	defer cancel()
-	return connect(ctx, s.spec.Run.Network, s.localAddress()) == nil
-}
-
 // tell tells the mesh what is so, again and again until it has it. Before peers
 // are let in to a proxy that was found again nothing is told: the mesh knows how it
 // was, and would take it for closed.

@@ -26,7 +26,6 @@ type supervisor struct {
 	telling   trouble            // with what the mesh is told
 	looking   trouble            // with what it is asked
 	reading   trouble            // with the node's files
-	keeping   trouble            // with the sockets
 	untold    bool               // the mesh does not know yet how it is
 	retry     pace.Backoff       // of what it was not told, or not asked
 	probing   pace.Backoff

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // warmed is what came of the wait for a generation that no other one serves beside.
@@ -59,6 +58,3 @@ func (s *supervisor) hasFailed(ctx context.Context, result warmed) {
 	}
 	s.isOver(ctx, s.explain(result.generation), reason, reason)
 }
-
-// age is how long the generation has run.
-func (g generation) age() time.Duration { return time.Since(g.started) }

@@ -1,0 +1,69 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+)
+
+// The app is the local service that the proxy stands before: peers are let in when it
+// accepts connections.
+
+// probe lets peers in as soon as the app accepts a connection.
+func (s *supervisor) probe(ctx context.Context) {
+	if s.admitted || s.warming != nil {
+		return
+	}
+	if !s.appAnswers(ctx) {
+		if why := s.noAnswer(); s.waits != why {
+			s.waits = why
+			s.tell(ctx)
+		}
+		s.clocks.app.Reset(s.probing.Next())
+		return
+	}
+	s.admitted, s.untold = true, true
+	s.look(ctx) // it may be gone: before it served, or before it was found again
+}
+
+func (s *supervisor) noAnswer() string {
+	return "the local service does not accept connections at " + s.localAddress().Address + " yet"
+}
+
+// appAnswers says whether the app accepts a connection. Without one there is
+// nothing to wait for.
+func (s *supervisor) appAnswers(ctx context.Context) bool {
+	if s.place().App == (Address{}) {
+		return true
+	}
+	ctx, cancel := s.calm(ctx, s.Timing.News/2)
+	defer cancel()
+	return connect(ctx, s.spec.Run.Network, s.localAddress()) == nil
+}
+
+// sayWhoIsSilent tells the user of a local service that nobody has heard of.
+func (s *supervisor) sayWhoIsSilent() {
+	if s.admitted || s.attached || s.warming != nil {
+		return
+	}
+	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",
+		s.localAddress().Address, s.Timing.Silence, s.whereInstead()))
+}
+
+// whereInstead says where the other tasks listen, and what to do about it.
+func (s *supervisor) whereInstead() string {
+	if s.AppListens == nil {
+		return ""
+	}
+	listens := s.AppListens()
+	if len(listens) == 0 {
+		return ", and the group's other tasks listen nowhere yet"
+	}
+	wanted, _ := netip.ParseAddrPort(s.place().App.Address)
+	for _, at := range listens {
+		if at.Port() == wanted.Port() {
+			return fmt.Sprintf(", but the group's tasks listen at %s; if that is the service, set local_service_address = %q in sidecar_service.proxy", at, at.Addr())
+		}
+	}
+	return fmt.Sprintf(", but the group's tasks listen at %s; if that is the service, set local_service_address and local_service_port in sidecar_service.proxy", listens[0])
+}
