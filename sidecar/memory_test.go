@@ -1,8 +1,10 @@
 package sidecar_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -21,6 +23,18 @@ func (b *bench) inCgroup() (oomKills func(count string)) {
 	}
 	return func(count string) {
 		must.NoError(b.t, os.WriteFile(filepath.Join(dir, "memory.oom_control"), []byte("oom_kill "+count+"\n"), 0o600))
+	}
+}
+
+// uses says how much memory is used in that group, all of it by processes.
+func (b *bench) uses(bytes int) {
+	for file, content := range map[string]string{
+		"memory.stat":               fmt.Sprintf("total_rss %d\ntotal_cache 0\ntotal_swap 0\n", bytes),
+		"memory.usage_in_bytes":     fmt.Sprintln(bytes),
+		"memory.max_usage_in_bytes": fmt.Sprintln(bytes),
+		"cgroup.procs":              "",
+	} {
+		must.NoError(b.t, os.WriteFile(filepath.Join(b.life.Run.Cgroup.Memory, file), []byte(content), 0o600))
 	}
 }
 
@@ -69,4 +83,20 @@ func TestSidecar_recoveredOutOfMemory(t *testing.T) {
 	must.True(t, late.Status().Exit.Unobserved)
 	b.mustSay("Envoy exited while unobserved, and the kernel had killed for it: out of memory (limit 64 MB)")
 	b.destroyed(late)
+}
+
+// Where two generations have used the memory up, a third waits.
+func TestHotRestart_noRoom(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	b.inCgroup()
+	s := b.startServing()
+	b.connect()
+	b.restarted(s)
+	b.uses(48 << 20)
+	must.NoError(t, s.Signal(syscall.SIGHUP))
+	eventually(t, b.sawEvent("A hot restart is to follow (SIGHUP) when generation 0 has left, as the task's memory is too little for another one beside"))
+	eventually(t, func() bool { return s.Status().Epoch == 2 })
+	b.mustSay("Generation 0 has left")
+	b.destroyed(s)
 }
