@@ -63,17 +63,24 @@ type standIn struct {
 	conn *net.UnixConn
 }
 
-// takePath makes the socket, in the place of that of a generation that is gone or is
-// to hear no more.
+// takePath makes the socket, and puts it in the place of that of a generation that is
+// gone or is to hear no more: at once, since an Envoy that finds none aborts.
 func (s *standIn) takePath(name string, user process.User) error {
 	path := filepath.Join(s.here, name)
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+	beside := path + "_stand_in"
+	if err := os.Remove(beside); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	return process.AsUser(user, func() (err error) { // whom the successor runs as
-		s.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+	if err := process.AsUser(user, func() (err error) { // whom the successor runs as
+		s.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: beside})
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	if err := os.Rename(beside, path); err != nil {
+		return errors.Join(err, s.conn.Close())
+	}
+	return nil
 }
 
 // answer answers until it is told to end.
