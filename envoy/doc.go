@@ -8,7 +8,8 @@
 //	                      └ a generation ◀─ Admin ─▶ Progress ─ Missing, TookOver
 //	                            │                └─▶ Control
 //	                            ├─ shared memory (all generations)
-//	                            └─ sockets ─ StandIn (one that has left)
+//	                            └─ sockets ─ StandIn (one that has left, is to be
+//	                                         left alone, or has crashed)
 //
 // It knows nothing of Consul, of Nomad, of services or how they are registered: what
 // a bootstrap is rendered from comes through functions (Source). Whom Envoy hears its
@@ -36,5 +37,7 @@
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory
 //	shared_memory.go what lets a generation in
-//	stand_in.go      what generations say to each other
+//	stand_in.go      who answers for a generation that does not
+//	parent.go        whether anybody answers at all
+//	messages.go      what generations say to each other
 package envoy

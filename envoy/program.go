@@ -92,8 +92,8 @@ func (p *program) Prepare(context.Context) (err error) {
 func (p *program) Remove() error { return RemoveSharedMemory(p.Run.Dir, p.Run.User) }
 
 // StandIn implements sidecar.Program.
-func (p *program) StandIn(ctx context.Context, epoch int, _ []process.Listener) error {
-	return StandIn(ctx, p.Run.Dir, p.base, epoch, p.Run.User)
+func (p *program) StandIn(ctx context.Context, epoch int, kept []process.Listener) error {
+	return StandIn(ctx, p.Run.Dir, p.base, epoch, p.Run.User, kept)
 }
 
 // recover learns what follows from the run directory, and gives the bootstrap that
@@ -132,7 +132,7 @@ func (p *program) launch(s Settings, content []byte, epoch int, more func() ([]*
 	l.Open = func() ([]*os.File, error) {
 		if epoch > 0 {
 			p.control.api.Load().Forget() // who answers next is another
-			if err := p.makeRoom(); err != nil {
+			if err := errors.Join(p.makeRoom(), awaitParent(p.Run.Dir, p.base, epoch-1)); err != nil {
 				return nil, err
 			}
 		}

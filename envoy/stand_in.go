@@ -2,16 +2,16 @@ package envoy
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/process"
 )
@@ -27,12 +27,14 @@ func parentSocket(base uint32, epoch int) string {
 	return fmt.Sprintf("%s_parent_%d", hotRestartSocket, 10*int(base)+epoch%3)
 }
 
-// StandIn hears out what the successor of a generation has to say to it, and
-// answers that there is nothing any more. An Envoy that finds nobody there aborts;
-// one that gets no answer hangs. The generation is told by its working directory, base ID and
-// epoch, and was the user's. It returns when it was told to end, which is the
-// last that a successor says, or without an error when ctx has ended.
-func StandIn(ctx context.Context, dir string, base uint32, epoch int, user process.User) (err error) {
+// StandIn hears out what the successor of a generation has to say to it, and hands
+// over what is kept of its listening sockets: none when it has left by itself. An Envoy
+// that finds nobody there aborts; one that gets no answer hangs. The generation is told by
+// its working directory, base ID and epoch, and was the user's. One that still runs
+// hears nothing any more: its successor finds its parent by a path, for each message
+// anew. StandIn returns when it was told to end, which is the last that a successor
+// says, or without an error when ctx has ended.
+func StandIn(ctx context.Context, dir string, base uint32, epoch int, user process.User, kept []process.Listener) (err error) {
 	if ctx.Err() != nil {
 		return nil // the directory may be about to go
 	}
@@ -42,90 +44,105 @@ func StandIn(ctx context.Context, dir string, base uint32, epoch int, user proce
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	// By a descriptor, as for Envoy's admin API.
-	here := fmt.Sprintf("/proc/self/fd/%d", d.Fd())
-	path := filepath.Join(here, parentSocket(base, epoch))
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+	s := standIn{here: fmt.Sprintf("/proc/self/fd/%d", d.Fd()), kept: kept}
+	if err := s.takePath(parentSocket(base, epoch), user); err != nil {
 		return err
 	}
-	var conn *net.UnixConn
-	if err := process.AsUser(user, func() (err error) { // whom the successor runs as
-		conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+	defer func() { err = errors.Join(err, s.conn.Close()) }()
+	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Now()) })()
+	if err := s.answer(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
-	}); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
-	message := make([]byte, maxMessage)
-	for asked := protowire.Number(0); asked != askTerminate; {
-		n, from, err := conn.ReadFromUnix(message)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		asked = askedIn(message[:n])
-		if answer := answerNothing(asked); answer != nil && from != nil {
-			to := filepath.Join(here, filepath.Base(from.Name))
-			_, _ = conn.WriteToUnix(answer, &net.UnixAddr{Net: "unixgram", Name: to}) // or it has gone meanwhile
-		}
 	}
 	return nil
 }
 
-// Generations send each other a HotRestartMessage (source/server/
-// hot_restart.proto) behind its length, eight bytes in network order. These are
-// the numbers of its fields, and of those of a request and of its reply.
-const (
-	messageRequest protowire.Number = 1
-	messageReply   protowire.Number = 2
-
-	askSocket    protowire.Number = 1 // pass_listen_socket
-	askAdmin     protowire.Number = 2 // shutdown_admin
-	askStats     protowire.Number = 3
-	askTerminate protowire.Number = 5
-
-	replySocketFD protowire.Number = 1
-
-	lengthSize = 8
-	maxMessage = 4096 // Envoy cuts in pieces what is longer; no request is
-)
-
-// askedIn is what a message asks for, and 0 when it is no request.
-func askedIn(message []byte) protowire.Number {
-	if len(message) < lengthSize {
-		return 0
-	}
-	message = message[lengthSize:]
-	field, _, n := protowire.ConsumeTag(message)
-	if n < 0 || field != messageRequest {
-		return 0
-	}
-	request, n := protowire.ConsumeBytes(message[n:])
-	if n < 0 {
-		return 0
-	}
-	asked, _, n := protowire.ConsumeTag(request)
-	if n < 0 {
-		return 0
-	}
-	return asked
+// standIn is what answers in the place of a generation.
+type standIn struct {
+	here string // the working directory
+	kept []process.Listener
+	conn *net.UnixConn
 }
 
-// answerNothing is the reply of a generation that has nothing: no socket, no
-// statistics. It is nil for what wants no answer.
-func answerNothing(asked protowire.Number) []byte {
-	var nothing []byte
-	switch asked {
-	case askSocket:
-		nothing = protowire.AppendTag(nil, replySocketFD, protowire.VarintType)
-		nothing = protowire.AppendVarint(nothing, math.MaxUint64) // -1
-	case askAdmin, askStats:
-	default:
-		return nil
+// takePath makes the socket, and puts it in the place of that of a generation that is
+// gone or is to hear no more: at once, since an Envoy that finds none aborts.
+func (s *standIn) takePath(name string, user process.User) error {
+	path := filepath.Join(s.here, name)
+	beside := path + "_stand_in"
+	if err := os.Remove(beside); err != nil && !os.IsNotExist(err) {
+		return err
 	}
-	reply := protowire.AppendBytes(protowire.AppendTag(nil, asked, protowire.BytesType), nothing)
-	message := protowire.AppendBytes(protowire.AppendTag(nil, messageReply, protowire.BytesType), reply)
-	return append(binary.BigEndian.AppendUint64(nil, uint64(len(message))), message...)
+	if err := process.AsUser(user, func() (err error) { // whom the successor runs as
+		s.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: beside})
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := os.Rename(beside, path); err != nil {
+		return errors.Join(err, s.conn.Close())
+	}
+	return nil
+}
+
+// answer answers until it is told to end.
+func (s *standIn) answer() error {
+	buffer := make([]byte, maxMessage)
+	for {
+		n, from, err := s.conn.ReadFromUnix(buffer)
+		if err != nil {
+			return err
+		}
+		asked := parseRequest(buffer[:n])
+		if asked.what == askTerminate {
+			return nil
+		}
+		if answer, passed := s.reply(asked); answer != nil && from != nil {
+			to := filepath.Join(s.here, filepath.Base(from.Name))
+			_, _, _ = s.conn.WriteMsgUnix(answer, passed, &net.UnixAddr{Net: "unixgram", Name: to}) // or it has gone meanwhile
+		}
+	}
+}
+
+// reply is what a request is answered with, and what the kernel hands over with it; nil
+// for what wants no answer.
+func (s *standIn) reply(asked request) (answer, passed []byte) {
+	switch asked.what {
+	case askSocket:
+		if fd := s.socket(asked); fd >= 0 {
+			return socketReply(fd), unix.UnixRights(fd)
+		}
+		return socketReply(noSocket), nil
+	case askAdmin:
+		return adminReply(s.reusesPorts()), nil
+	case askStats:
+		return statsReply(), nil
+	default:
+		return nil, nil
+	}
+}
+
+// reusesPorts tells whether each worker has listeners of its own, which a successor
+// takes up from its parent. A port where one is kept that does not share it would be
+// taken for the others.
+func (s *standIn) reusesPorts() bool {
+	return !slices.ContainsFunc(s.kept, func(l process.Listener) bool {
+		shared, err := unix.GetsockoptInt(l.File.FD(), unix.SOL_SOCKET, unix.SO_REUSEPORT)
+		return l.Network == "tcp" && (err != nil || shared == 0)
+	})
+}
+
+// socket is the one that a worker is to listen on, when it is kept. (Workers that
+// share one have the first of them ask.)
+func (s *standIn) socket(asked request) int {
+	network, address, _ := strings.Cut(asked.address, "://")
+	worker := asked.worker
+	for _, listener := range s.kept {
+		if listener.Network != network || listener.Address != address {
+			continue
+		}
+		if worker == 0 {
+			return listener.File.FD()
+		}
+		worker--
+	}
+	return noSocket
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 	"github.com/shoenig/test/wait"
+	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/process"
 )
@@ -19,7 +20,7 @@ import (
 func TestStandIn(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan error, 1)
-	go func() { done <- StandIn(t.Context(), dir, 7, 4, process.User{}) }()
+	go func() { done <- StandIn(t.Context(), dir, 7, 4, process.User{}, nil) }()
 	child, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "hot_restart_child_5")})
 	must.NoError(t, err)
 	defer func() { _ = child.Close() }()
@@ -31,7 +32,7 @@ func TestStandIn(t *testing.T) {
 	}
 	say("\x0a\x02\x22\x00") // drain_listeners
 	for _, tc := range []struct{ request, answer string }{
-		{"\x0a\x02\x12\x00", "\x12\x02\x12\x00"},                                                          // shutdown_admin
+		{"\x0a\x02\x12\x00", "\x12\x04\x12\x02\x10\x01"},                                                  // shutdown_admin: ports are shared
 		{"\x0a\x02\x1a\x00", "\x12\x02\x1a\x00"},                                                          // stats
 		{"\x0a\x09\x0a\x07\x0a\x05tcp:/", "\x12\x0d\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"}, // pass_listen_socket
 	} {
@@ -47,14 +48,81 @@ func TestStandIn(t *testing.T) {
 
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	must.NoError(t, StandIn(over, dir, 7, 4, process.User{}), must.Sprint("nobody said anything"))
+	must.NoError(t, StandIn(over, dir, 7, 4, process.User{}, nil), must.Sprint("nobody said anything"))
 }
 
-func TestAskedIn_nothing(t *testing.T) {
+func TestParseRequest_nothing(t *testing.T) {
 	for _, message := range []string{
 		"", "\x00\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x00\x00\x00\x00\x00\x01\x0a",
 		"\x00\x00\x00\x00\x00\x00\x00\x04\x12\x02\x0a\x00",
 	} {
-		must.Zero(t, askedIn([]byte(message)), must.Sprintf("%q is no request", message))
+		must.Eq(t, request{}, parseRequest([]byte(message)), must.Sprintf("%q is no request", message))
 	}
+}
+
+// What is kept is handed over: to each worker its own, by its number.
+func TestStandIn_kept(t *testing.T) {
+	t.Parallel()
+	listen := func(fd int) process.Listener {
+		return process.Listener{Network: "tcp", Address: "[::]:80", File: process.NewSocket(fd)}
+	}
+	s := standIn{kept: []process.Listener{listen(5), {Network: "unix", Address: "a.sock", File: process.NewSocket(6)}, listen(7)}}
+	for _, tc := range []struct {
+		asked request
+		want  int
+	}{
+		{request{what: askSocket, address: "tcp://[::]:80"}, 5},
+		{request{what: askSocket, address: "tcp://[::]:80", worker: 1}, 7},
+		{request{what: askSocket, address: "tcp://[::]:80", worker: 2}, noSocket},
+		{request{what: askSocket, address: "tcp://0.0.0.0:80"}, noSocket},
+		{request{what: askSocket, address: "unix://a.sock"}, 6},
+		{request{what: askSocket, address: "udp://[::]:80"}, noSocket},
+		{request{what: askSocket}, noSocket},
+	} {
+		must.Eq(t, tc.want, s.socket(tc.asked), must.Sprint(tc.asked))
+		answer, passed := s.reply(tc.asked)
+		must.Eq(t, socketReply(tc.want), answer)
+		must.Eq(t, tc.want == noSocket, passed == nil)
+	}
+}
+
+// A port that one does not share is not asked for by others.
+func TestStandIn_reusesPorts(t *testing.T) {
+	t.Parallel()
+	must.True(t, (&standIn{}).reusesPorts())
+	for _, shared := range []int{0, 1} {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		must.NoError(t, err)
+		defer func() { _ = unix.Close(fd) }()
+		must.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, shared))
+		s := standIn{kept: []process.Listener{{Network: "tcp", File: process.NewSocket(fd)}}}
+		must.Eq(t, shared == 1, s.reusesPorts())
+	}
+}
+
+func TestParseRequest(t *testing.T) {
+	t.Parallel()
+	// A field that is not known yet stands between.
+	must.Eq(t, request{what: askSocket, address: "tcp:/", worker: 3},
+		parseRequest([]byte("\x00\x00\x00\x00\x00\x00\x00\x0f\x0a\x0d\x0a\x0b\x22\x00\x0a\x05tcp:/\x10\x03")))
+}
+
+// Who starts the successor of one that has crashed waits for who stands in for it.
+func TestAwaitParent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	began := time.Now()
+	must.NoError(t, awaitParent(dir, 7, 4), must.Sprint("there was none"))
+	must.Less(t, standInGrace, time.Since(began))
+
+	path := filepath.Join(dir, parentSocket(7, 4))
+	gone, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+	must.NoError(t, err)
+	must.NoError(t, gone.Close())
+	must.True(t, isDeserted(path))
+	waited := make(chan error, 1)
+	go func() { waited <- awaitParent(dir, 7, 4) }()
+	go func() { _ = StandIn(t.Context(), dir, 7, 4, process.User{}, nil) }()
+	must.NoError(t, <-waited)
+	must.False(t, isDeserted(path))
 }
