@@ -82,7 +82,7 @@ func (o *bootstrapOptions) registerGateway(ctx context.Context, c *consul.Client
 	if err != nil {
 		return err
 	}
-	return c.Register(ctx, reg, false)
+	return c.Register(ctx, reg)
 }
 
 // findProxy reads the registration of the proxy that the flags name.

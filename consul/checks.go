@@ -100,12 +100,3 @@ func (c *Client) RemoveCheck(ctx context.Context, checkID string) error {
 	}
 	return nil
 }
-
-// ReplaceCheck registers a check anew with the status that it names: Consul keeps
-// that of one that it knows.
-func (c *Client) ReplaceCheck(ctx context.Context, serviceID string, check *api.AgentServiceCheck) error {
-	if err := c.RemoveCheck(ctx, check.CheckID); err != nil {
-		return err
-	}
-	return c.AddCheck(ctx, serviceID, check)
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"golang.org/x/time/rate"
 
 	"nomad-driver-connect/pace"
 )
@@ -18,10 +19,11 @@ import (
 const (
 	queryWait = 5 * time.Minute // of one blocking query
 
-	// queryPause is the least time between two answers: each is about all
-	// services of the node, and there may be a thousand. The first change after a
-	// quiet second is heard at once.
+	// queryPause is the average time between two answers: each is about all
+	// services of the node, and there may be a thousand. queryBurst changes that come
+	// close together after a quiet time are each heard at once.
 	queryPause = time.Second
+	queryBurst = 5
 
 	queryRetry     = 500 * time.Millisecond // after a failure; doubled up to
 	queryRetryMax  = 2 * time.Second        // what a Consul has lost is missed until it is asked again
@@ -40,6 +42,7 @@ type query struct {
 func (q query) run(ctx context.Context, c *Client, complain func(error)) {
 	index, told := uint64(0), ""
 	retry := pace.Backoff{Min: queryRetry, Max: queryRetryMax}
+	answers := rate.NewLimiter(rate.Every(queryPause), queryBurst)
 	for ctx.Err() == nil {
 		next, err := q.once(ctx, c, index)
 		if err == nil {
@@ -48,7 +51,7 @@ func (q query) run(ctx context.Context, c *Client, complain func(error)) {
 			}
 			index, told = next, ""
 			retry.Reset()
-			_ = pace.Wait(ctx, queryPause)
+			_ = answers.Wait(ctx)
 			continue
 		}
 		if index = 0; errors.Is(err, errRestarted) {
@@ -169,17 +172,17 @@ func (q *catalogQuery) ask(ctx context.Context, c *Client, index uint64) (uint64
 	return next, nil
 }
 
-// askChecks digests those of a node's services: which there are and what their
-// status is. (What they print changes all the time.)
+// askChecks digests those of a node's services: which there are, what their status
+// is and whether they were ever run. (What they print changes all the time.)
 func (w *Watch) askChecks(ctx context.Context, c *Client, node string, index uint64) (uint64, error) {
-	var checks []struct{ ServiceID, CheckID, Status string }
+	var checks []struct{ ServiceID, CheckID, Status, Output string }
 	next, err := c.get(ctx, "/v1/health/node/"+url.PathEscape(node), index, api.QueryOptions{}, &checks)
 	if err != nil {
 		return 0, err
 	}
 	seen := digests{}
 	for _, check := range checks {
-		seen[check.ServiceID] += digest([]byte(check.CheckID + "\x00" + check.Status))
+		seen[check.ServiceID] += digest(fmt.Appendf(nil, "%s\x00%s\x00%t", check.CheckID, check.Status, check.Output != ""))
 	}
 	w.sawChecks(seen)
 	return next, nil

@@ -111,11 +111,11 @@ func (c *Client) CatalogService(ctx context.Context, node, id string) (*api.Agen
 	return svc, nil
 }
 
-// Register tells the agent of a service. With replace, checks that it does not
-// name go.
-func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration, replace bool) error {
+// Register tells the agent of a service. Checks that it does not name stay: others may
+// have added them.
+func (c *Client) Register(ctx context.Context, reg *api.AgentServiceRegistration) error {
 	err := c.tell(ctx, func(q *api.QueryOptions) error { //nolint:contextcheck // the request has a context of its own
-		opts := api.ServiceRegisterOpts{ReplaceExistingChecks: replace, Token: q.Token}
+		opts := api.ServiceRegisterOpts{Token: q.Token}
 		return c.client.Agent().ServiceRegisterOpts(reg, opts.WithContext(q.Context()))
 	})
 	var status api.StatusError

@@ -36,7 +36,7 @@ func TestClient_turn(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	given := make(chan error, 1)
-	go func() { given <- c.Register(ctx, &api.AgentServiceRegistration{ID: "web"}, true) }()
+	go func() { given <- c.Register(ctx, &api.AgentServiceRegistration{ID: "web"}) }()
 	<-begun
 	cancel()
 	must.ErrorIs(t, <-given, context.Canceled)

@@ -2,19 +2,13 @@ package consul
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-const (
-	// bringBack is how long Nomad may take to register again what Consul has
-	// lost: it looks every 30 seconds.
-	bringBack = 35 * time.Second
-
-	// perFollower spreads what concerns many: Consul is asked by each of them.
-	perFollower = 2 * time.Millisecond
-)
+// bringBack is how long Nomad may take to register again what Consul has
+// lost: it looks every 30 seconds.
+const bringBack = 35 * time.Second
 
 // Watch follows the services of a node in Consul's catalog, their checks and the
 // central configuration, once for all sidecars on it: the agent's own list cannot
@@ -22,8 +16,9 @@ const (
 // first. The zero value is ready.
 type Watch struct {
 	mu        sync.Mutex
-	followers map[string]map[*follower]bool // by service ID
-	services  digests                       // nil before the first answer
+	byID      index   // who follows a service
+	byGroup   index   // who follows the services of a group
+	services  digests // nil before the first answer
 	checks    digests
 	count     int       // of followers
 	central   uint64    // 0 before the first answer
@@ -33,50 +28,6 @@ type Watch struct {
 
 // digests stand for what was last seen, by service ID.
 type digests map[string]uint64
-
-// follower is told of its services, id's checks included.
-type follower struct {
-	id   string
-	news chan struct{}
-}
-
-// Follow tells when a service changes, its checks or its part of the central
-// configuration, or when one of the others does; and when Consul is back and has
-// it. News that nobody has read yet are one. stop ends it.
-func (w *Watch) Follow(id string, others ...string) (news <-chan struct{}, stop func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.followers == nil {
-		w.followers = map[string]map[*follower]bool{}
-	}
-	w.count++
-	f, ids := &follower{id: id, news: make(chan struct{}, 1)}, append(others, id)
-	for _, id := range ids {
-		if w.followers[id] == nil {
-			w.followers[id] = map[*follower]bool{}
-		}
-		w.followers[id][f] = true
-	}
-	return f.news, sync.OnceFunc(func() { w.unfollow(f, ids) })
-}
-
-func (w *Watch) unfollow(f *follower, ids []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.count--
-	for _, id := range ids {
-		if delete(w.followers[id], f); len(w.followers[id]) == 0 {
-			delete(w.followers, id)
-		}
-	}
-}
-
-// Followers is how many follow.
-func (w *Watch) Followers() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.count
-}
 
 // Forgot tells whether Consul has just lost its data: what is gone from it was
 // not withdrawn then, and Nomad is about to bring its services back.
@@ -133,65 +84,4 @@ func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(e
 		})
 	}
 	all.Wait()
-}
-
-// sawServices tells those whose service is another than it was. When Consul is
-// back it tells all whose service is there; forgot says that it has lost its data.
-func (w *Watch) sawServices(now digests, back, forgot bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if forgot {
-		w.forgotten = time.Now()
-	}
-	tell(w.those(func(id string, _ *follower) bool {
-		was, is := w.services[id], now[id]
-		return was != is || (back && is != 0)
-	}))
-	w.services, w.away = now, false
-}
-
-func (w *Watch) sawChecks(now digests) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	tell(w.those(func(id string, f *follower) bool {
-		return f.id == id && w.checks != nil && w.checks[id] != now[id]
-	}))
-	w.checks = now
-}
-
-// sawCentral tells everybody when the central configuration has changed.
-func (w *Watch) sawCentral(now uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	tell(w.those(func(string, *follower) bool { return w.central != 0 && w.central != now }))
-	w.central = now
-}
-
-// those are the followers whom a change concerns, by the IDs that they follow.
-func (w *Watch) those(concerned func(id string, f *follower) bool) map[*follower]bool {
-	told := map[*follower]bool{}
-	for id, followers := range w.followers {
-		for f := range followers {
-			if concerned(id, f) {
-				told[f] = true
-			}
-		}
-	}
-	return told
-}
-
-func tell(told map[*follower]bool) {
-	for f := range told {
-		send := func() {
-			select {
-			case f.news <- struct{}{}:
-			default: // nobody has read the one before
-			}
-		}
-		if len(told) < 16 {
-			send()
-			continue
-		}
-		time.AfterFunc(rand.N(time.Duration(len(told))*perFollower), send)
-	}
 }

@@ -103,6 +103,13 @@ func (c *catalog) change(how func()) {
 	c.changed = make(chan struct{})
 }
 
+// exhaust gives an answer as often as it is heard at once; then there is a pause.
+func (c *catalog) exhaust(a *nodeAnswer) {
+	for range queryBurst {
+		c.answers <- a
+	}
+}
+
 // questions about services so far.
 func (c *catalog) questions() []string {
 	c.mu.Lock()
@@ -140,8 +147,9 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	agent, client := startCatalog(t)
 	var w Watch
-	web, _ := w.Follow("web-proxy", "web")
-	db, stop := w.Follow("db-proxy", "db")
+	web := w.Follow(Interest{IDs: []string{"web-proxy", "web"}}).News
+	dbs := w.Follow(Interest{IDs: []string{"db-proxy", "db"}})
+	db := dbs.News
 	complaints := run(t, &w, client)
 
 	agent.answers <- &nodeAnswer{index: 41, services: []string{"web-proxy", "web"}}
@@ -160,7 +168,7 @@ func TestWatch(t *testing.T) {
 	must.Eq(t, []string{"", "41", "", "42", "43"}, agent.questions()[:5], must.Sprint("after a failure all is asked anew"))
 
 	must.Eq(t, 2, w.Followers())
-	stop()
+	dbs.Stop()
 	must.Eq(t, 1, w.Followers())
 }
 
@@ -169,8 +177,8 @@ func TestWatch_checks(t *testing.T) {
 	t.Parallel()
 	agent, client := startCatalog(t)
 	var w Watch
-	web, _ := w.Follow("web-proxy", "web")
-	db, _ := w.Follow("db-proxy", "db")
+	web := w.Follow(Interest{IDs: []string{"web-proxy", "web"}}).News
+	db := w.Follow(Interest{IDs: []string{"db-proxy", "db"}}).News
 	run(t, &w, client)
 	seen := func() bool {
 		w.mu.Lock()
@@ -192,7 +200,7 @@ func TestWatch_checks(t *testing.T) {
 			return false
 		}
 	}), wait.Timeout(10*time.Second), wait.Gap(50*time.Millisecond)))
-	silent(t, db, "only its parent's checks are others")
+	heard(t, db, "its parent's checks are others")
 
 	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(func() bool {
 		agent.change(func() { agent.defaults = `[{"Kind":"proxy-defaults","Name":"global"}]` })
@@ -267,19 +275,22 @@ func TestWatch_complainsOnce(t *testing.T) {
 	must.Eq(t, 2, len(complaints))
 }
 
-// The watch asks with the operator's token of now, and never without a pause: also
-// where somebody between us and Consul drops the index.
+// The watch asks with the operator's token of now. Changes that come close together are
+// heard at once, but never many: also where somebody between us and Consul drops the
+// index.
 func TestWatch_rotatedToken(t *testing.T) {
 	t.Parallel()
 	agent, client := startCatalog(t)
 	var w Watch
 	run(t, &w, client)
 	began := time.Now()
-	for range 3 {
+	for range queryBurst + 1 {
 		agent.answers <- &nodeAnswer{index: 0}
 		client.SetTokens(Tokens{Agent: "new"})
 	}
-	must.GreaterEq(t, 2*queryPause, time.Since(began))
+	must.Less(t, queryPause/2, time.Since(began))
+	agent.answers <- &nodeAnswer{index: 0}
+	must.GreaterEq(t, queryPause/2, time.Since(began))
 	agent.mu.Lock()
 	defer agent.mu.Unlock()
 	must.Eq(t, []string{"old", "new", "new"}, agent.tokens[:3])
@@ -292,8 +303,7 @@ func TestWatch_many(t *testing.T) {
 	var w Watch
 	var all []<-chan struct{}
 	for i := range 1000 {
-		news, _ := w.Follow(fmt.Sprint(i))
-		all = append(all, news)
+		all = append(all, w.Follow(Interest{IDs: []string{fmt.Sprint(i)}}).News)
 	}
 	w.sawCentral(1)
 	w.sawCentral(2)
@@ -302,16 +312,44 @@ func TestWatch_many(t *testing.T) {
 	}
 }
 
+// A follower of a group hears of what comes in the place of a service that it misses.
+func TestWatch_group(t *testing.T) {
+	t.Parallel()
+	var w Watch
+	web := w.Follow(Interest{IDs: []string{"g-web-http"}, Group: "g-"})
+	other := w.Follow(Interest{IDs: []string{"h-web-http"}, Group: "h-"})
+	w.sawServices(digests{"g-web-http": 1, "h-web-http": 1}, false, false)
+	for _, f := range []*Follower{web, other} {
+		heard(t, f.News, "its service is there")
+	}
+	w.sawServices(digests{"g-web-http": 1, "h-web-http": 1, "g-db": 1}, false, false)
+	silent(t, web.News, "it misses nothing")
+	w.sawServices(digests{"h-web-http": 1, "g-db": 1}, false, false)
+	heard(t, web.News, "its service is gone")
+	w.sawServices(digests{"h-web-http": 1, "g-db": 1, "g-web-alt": 1}, false, false)
+	heard(t, web.News, "another has come")
+	web.Change(Interest{IDs: []string{"g-web-alt"}, Group: "g-"})
+	w.sawServices(digests{"h-web-http": 1, "g-db": 1, "g-web-alt": 2}, false, false)
+	heard(t, web.News, "it follows that one now")
+	silent(t, other.News, "it is of another group")
+	web.Stop()
+	web.Stop()
+	must.Eq(t, 1, w.Followers())
+	must.MapEmpty(t, w.byID["g-web-alt"])
+	must.MapEmpty(t, w.byGroup["g-"])
+}
+
 // An agent that was started anew between two questions, and has lost its data, would
 // be silent until its index is as high as it was.
 func TestWatch_restartedInThePause(t *testing.T) {
 	t.Parallel()
 	agent, client := startCatalog(t)
 	var w Watch
-	web, _ := w.Follow("web-proxy")
+	web := w.Follow(Interest{IDs: []string{"web-proxy"}}).News
 	run(t, &w, client)
 	agent.answers <- &nodeAnswer{index: 40, node: "id", created: 5, services: []string{"web-proxy"}}
 	heard(t, web, "it is there")
+	agent.exhaust(&nodeAnswer{index: 40, node: "id", created: 5, services: []string{"web-proxy"}})
 	agent.CloseClientConnections() // in the pause after the answer
 	agent.answers <- &nodeAnswer{index: 7, node: "id'", created: 3}
 	heard(t, web, "it is gone")

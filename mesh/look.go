@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -28,25 +29,22 @@ func (o *Own) Look(ctx context.Context) (sidecar.Finding, error) {
 	if err != nil {
 		return sidecar.Finding{}, err
 	}
-	wanted, parentIsWell := true, false
+	var parent *consul.Health
 	if o.parent != nil {
-		parent, err := o.health(ctx, o.parent.ID)
-		if err != nil {
+		if parent, err = o.health(ctx, o.parent.ID); err != nil {
 			return sidecar.Finding{}, err
 		}
-		if wanted = parent != nil; wanted {
-			o.heed(parentOf(parent.Service))
-			parentIsWell = parent.Status == api.HealthPassing
-		}
 	}
-	if found == nil || !wanted {
-		return o.missing(wanted), nil
+	switch {
+	case o.parent != nil && parent == nil:
+		return o.orphaned(ctx)
+	case o.moved != nil:
+		return *o.moved, nil
+	case found == nil:
+		return o.missing(true), nil
 	}
-	o.gone = time.Time{}
-	if o.told.token != o.Consul.Tokens().Task {
-		o.altered = true
-	}
-	o.compare(found.Checks, parentIsWell)
+	o.gone, o.renamed = time.Time{}, false
+	o.compare(found, parent)
 	if o.altered || o.alias {
 		return sidecar.Finding{Presence: sidecar.Altered}, nil
 	}
@@ -65,11 +63,68 @@ func (n Node) health(ctx context.Context, id string) (*consul.Health, error) {
 	return n.Consul.Health(ctx, id)
 }
 
-// heed takes over what the parent says of itself now.
-func (o *Own) heed(parent *ParentService) {
-	if !parent.equal(o.parent) {
-		o.parent, o.altered = parent, true
+// compare notes whether Consul has what it was told, and whether it was told what is
+// so now; parent is nil for a standalone sidecar.
+func (o *Own) compare(found, parent *consul.Health) {
+	if parent != nil {
+		o.heed(parent.Service, found.Service)
+		o.ready.stands(o.parent.ID, o.parent.address())
 	}
+	if !o.told.known && found.Service.Port == o.reg.Listener.Number {
+		o.told.admitted = true // by an earlier life
+	}
+	if o.ready.saw(o.id(), found, parent) || o.told.token != o.Consul.Tokens().Task {
+		o.altered = true
+	}
+	o.alias = found.Checks[aliasCheckID(o.id())] != nil
+}
+
+// heed takes over what the parent says of itself now. Where tags may be changed by
+// others in the catalog (enable_tag_override) the proxy keeps its own, as a sidecar of
+// Nomad's does.
+func (o *Own) heed(parent, proxy *api.AgentService) {
+	now := parentOf(parent)
+	if parent.EnableTagOverride {
+		now.Tags = proxy.Tags
+	}
+	if !now.equal(o.parent) {
+		o.parent, o.altered = now, true
+	}
+}
+
+// orphaned looks for what Nomad has put into the place of a parent that is gone: with
+// another port label it has another ID.
+func (o *Own) orphaned(ctx context.Context) (sidecar.Finding, error) {
+	group, err := o.Consul.GroupServices(ctx, o.reg.Parent.IDPrefix)
+	if err != nil {
+		return sidecar.Finding{}, err
+	}
+	next := o.reg.successor(group)
+	if next == nil {
+		finding := o.missing(false)
+		if finding.Presence == sidecar.Withdrawn {
+			o.tellRenamed(services(group))
+		}
+		return finding, nil
+	}
+	why := fmt.Sprintf("The service %q is another by now: %s in place of %s", o.reg.Service, next.at(), o.parent.at())
+	o.former = append(o.former, o.id())
+	o.parent, o.told, o.altered, o.gone, o.renamed = next, told{}, true, time.Time{}, false
+	o.ready.stands(next.ID, next.address())
+	o.follow()
+	o.moved = &sidecar.Finding{Presence: sidecar.Moved, Why: why, Place: o.place()}
+	return *o.moved, nil
+}
+
+// tellRenamed says once that the group has other services only, when that has lasted:
+// Nomad withdraws those of a group that ends one by one.
+func (o *Own) tellRenamed(others []*api.AgentService) {
+	if o.renamed || len(others) == 0 || time.Since(o.gone) < probation {
+		return
+	}
+	o.renamed = true
+	o.Emit(fmt.Sprintf("The service %q, which the sidecar stands before, is gone, and the group has %s: no peers come in; set service in the task's config to the name of now and submit the job again",
+		o.reg.Service, namesOf(others)))
 }
 
 // missing says what has become of a proxy that is gone, or whose parent is.
@@ -89,16 +144,4 @@ func (o *Own) missing(wanted bool) sidecar.Finding {
 		return sidecar.Finding{Presence: sidecar.Lost, Why: lostSaid}
 	}
 	return sidecar.Finding{Presence: sidecar.Withdrawn, Why: withdrawnSaid}
-}
-
-// compare notes which checks are not as they were told. An agent that starts takes
-// alias checks for critical, and some miss that they are not until a minute has
-// passed (Consul 1.22 begins to run them before it knows of them).
-func (o *Own) compare(checks map[string]*api.HealthCheck, parentIsWell bool) {
-	ready := checks[readyCheckID(o.id())]
-	if ready == nil || (ready.Status == api.HealthPassing) != o.open {
-		o.altered = true
-	}
-	alias := checks[aliasCheckID(o.id())]
-	o.alias = parentIsWell && alias != nil && alias.Status == api.HealthCritical && o.Watch.InTouch()
 }

@@ -25,23 +25,21 @@ type NomadsRegistration struct {
 }
 
 // Nomads is the member that Nomad registers. The driver only says whether it
-// is ready: Nomad has Consul connect to the listener every ten seconds, which holds a
-// new sidecar critical for up to that long, and knows nothing of the app. Our own
-// check goes in its place.
+// is ready. Nomad's own checks know less: one has Consul connect to the listener every
+// ten seconds, which holds a new sidecar critical for up to that long, and the other is
+// an alias of the service's. Others of ours are in their place (replaced.go).
 type Nomads struct {
 	Node
 	reg NomadsRegistration
 
-	open     bool // it was told so last
-	complete bool // our check is there, and Nomad's is not
-	news     <-chan struct{}
-	unfollow func()
+	ready    ready
+	complete bool // our checks are there, and Nomad's are not
+	replaced []string
+	follower *consul.Follower // nil before it is joined
 }
 
 // NewNomads makes the member of a registration of Nomad's.
-func NewNomads(reg NomadsRegistration, node Node) *Nomads {
-	return &Nomads{Node: node, reg: reg, unfollow: func() {}}
-}
+func NewNomads(reg NomadsRegistration, node Node) *Nomads { return &Nomads{Node: node, reg: reg} }
 
 // Join implements sidecar.Member.
 func (n *Nomads) Join(ctx context.Context) (sidecar.Place, error) {
@@ -93,10 +91,17 @@ func (n *Nomads) place(svc *api.AgentService) (sidecar.Place, error) {
 // Rejoin implements sidecar.Member.
 func (n *Nomads) Rejoin(sidecar.Place) { n.follow() }
 
-func (n *Nomads) follow() { n.news, n.unfollow = n.Watch.Follow(n.reg.ID) }
+// follow has the watch tell of the proxy, and of the service that it stands before.
+func (n *Nomads) follow() {
+	ids := []string{n.reg.ID}
+	if parent, ok := strings.CutSuffix(n.reg.ID, proxySuffix); ok {
+		ids = append(ids, parent)
+	}
+	n.follower = n.Watch.Follow(consul.Interest{IDs: ids})
+}
 
 // News implements sidecar.Member.
-func (n *Nomads) News() <-chan struct{} { return n.news }
+func (n *Nomads) News() <-chan struct{} { return n.follower.News }
 
 // Look implements sidecar.Member: an update of the job, or a Consul that has lost
 // the checks, brings things back to what Nomad says.
@@ -106,40 +111,65 @@ func (n *Nomads) Look(ctx context.Context) (sidecar.Finding, error) {
 		return sidecar.Finding{}, err
 	}
 	if found == nil {
-		n.complete = false
-		switch {
-		case !n.Watch.InTouch():
-			return sidecar.Finding{Presence: sidecar.Forgotten}, nil
-		case n.Watch.Forgot():
-			return sidecar.Finding{Presence: sidecar.Forgotten, Why: forgottenSaid}, nil
-		}
-		return sidecar.Finding{Presence: sidecar.Withdrawn, Why: withdrawnSaid}, nil
+		return n.missing(), nil
 	}
-	ready := found.Checks[readyCheckID(n.reg.ID)]
-	if ready == nil || (ready.Status == api.HealthPassing) != n.open || len(nomadsChecks(found.Checks)) > 0 {
+	parent, err := n.parent(ctx, found.Service)
+	if err != nil {
+		return sidecar.Finding{}, err
+	}
+	n.replaced = replacedChecks(found.Checks)
+	if len(nomadsChecks(found.Checks)) > 0 {
 		n.complete = false
+	}
+	if n.ready.saw(n.reg.ID, found, parent) || !n.complete {
+		n.complete = n.complete && found.Checks[readyCheckID(n.reg.ID)] != nil
 		return sidecar.Finding{Presence: sidecar.Altered}, nil
 	}
 	return sidecar.Finding{}, nil
 }
 
+// parent looks how the service is that the proxy stands before; nil for none.
+func (n *Nomads) parent(ctx context.Context, proxy *api.AgentService) (*consul.Health, error) {
+	if proxy.Proxy == nil || proxy.Proxy.DestinationServiceID == "" {
+		return nil, nil
+	}
+	parent, err := n.health(ctx, proxy.Proxy.DestinationServiceID)
+	if parent != nil {
+		n.ready.stands(parent.Service.ID, parentOf(parent.Service).address())
+	}
+	return parent, err
+}
+
+// missing says what has become of one that is gone.
+func (n *Nomads) missing() sidecar.Finding {
+	n.complete = false
+	switch {
+	case !n.Watch.InTouch():
+		return sidecar.Finding{Presence: sidecar.Forgotten}
+	case n.Watch.Forgot():
+		return sidecar.Finding{Presence: sidecar.Forgotten, Why: forgottenSaid}
+	}
+	return sidecar.Finding{Presence: sidecar.Withdrawn, Why: withdrawnSaid}
+}
+
 // Tell implements sidecar.Member.
 func (n *Nomads) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
-	n.open = s.Open
-	err := n.say(ctx, s)
+	v, again, err := n.ready.judge(ctx, n.Node, s)
+	if err != nil {
+		return sidecar.Reply{}, err
+	}
+	err = n.say(ctx, v)
 	if !s.Open && errors.Is(err, consul.ErrNoCheck) {
 		err = nil // there is nothing to keep them away from
 	}
-	return sidecar.Reply{Again: renewal(n.Watch)}, err
+	return n.ready.reply(n.Watch, s, v, again), err
 }
 
-// say gives the proxy our ready check where it has none, sets it, and then does
-// away with the one that knows less.
-func (n *Nomads) say(ctx context.Context, s sidecar.Standing) error {
-	status, note := status(s)
-	check := readyCheck(n.reg.ID, false)
+// say gives the proxy our ready check where it has none, sets it, and then has others
+// in the place of those that know less.
+func (n *Nomads) say(ctx context.Context, v verdict) error {
 	if n.complete {
-		return n.Consul.SetStatus(ctx, check.CheckID, status, note)
+		return n.set(ctx, v)
 	}
 	found, err := n.health(ctx, n.reg.ID)
 	if err != nil {
@@ -148,39 +178,41 @@ func (n *Nomads) say(ctx context.Context, s sidecar.Standing) error {
 	if found == nil {
 		return fmt.Errorf("Nomad has not registered %s: %w", n.reg.ID, consul.ErrNoCheck)
 	}
+	check := readyCheck(n.reg.ID, entry{status: v.status})
 	if found.Checks[check.CheckID] == nil {
 		if err := n.Consul.AddCheck(ctx, n.reg.ID, check); err != nil {
 			return err
 		}
 	}
-	// Also of one that is new: Consul remembers what it was told, across restarts.
-	if err := n.Consul.SetStatus(ctx, check.CheckID, status, note); err != nil {
-		return err
-	}
-	for _, id := range nomadsChecks(found.Checks) {
-		if err := n.Consul.RemoveCheck(ctx, id); err != nil {
+	theirs := nomadsChecks(found.Checks)
+	for _, id := range theirs {
+		if err := n.Consul.AddCheck(ctx, n.reg.ID, replacement(n.reg.ID, id, v)); err != nil {
 			return err
 		}
+	}
+	n.replaced = append(replacedChecks(found.Checks), theirs...)
+	n.ready.told = verdict{} // also new checks are told: Consul remembers the status of one that it knew
+	if err := n.set(ctx, v); err != nil {
+		return err
 	}
 	n.complete = true
 	return nil
 }
 
-// nomadsCheck is the name under which Nomad registers its check of the listener
-// (command/agent/consul/connect.go of Nomad 1.11). The agent does not tell the type
-// of a service's checks.
-const nomadsCheck = "Connect Sidecar Listening"
-
-// nomadsChecks are those of the listener that Nomad has registered, under the IDs
-// that Consul gives.
-func nomadsChecks(checks map[string]*api.HealthCheck) []string {
-	var ids []string
-	for id, check := range checks {
-		if check.Name == nomadsCheck && strings.HasPrefix(id, "service:") {
-			ids = append(ids, id)
+// set tells a verdict to our checks: to the ready check also when it is the same, which
+// renews it.
+func (n *Nomads) set(ctx context.Context, v verdict) error {
+	changed := n.ready.told.status != v.status
+	if err := n.ready.set(ctx, n.Node, n.reg.ID, v); err != nil || !changed {
+		return err
+	}
+	for _, id := range n.replaced {
+		if err := n.Consul.SetStatus(ctx, id, v.status, replacedNote(n.reg.ID)); err != nil {
+			n.ready.told, n.complete = verdict{}, false
+			return err
 		}
 	}
-	return ids
+	return nil
 }
 
 // mergeWindow is Envoy's update_merge_window, which Consul leaves as it is: that a
@@ -191,12 +223,14 @@ const mergeWindow = time.Second
 // Leave implements sidecar.Member. The registration is Nomad's, which goes on with
 // it when only the sidecar's task is restarted.
 func (n *Nomads) Leave(ctx context.Context) (sidecar.Farewell, error) {
-	n.unfollow()
+	if n.follower != nil {
+		n.follower.Stop()
+	}
 	farewell := sidecar.Farewell{Said: "peers are kept away"}
 	has, err := n.Consul.Has(ctx, n.reg.ID)
 	if err != nil || !has[n.reg.ID] {
 		return farewell, err
 	}
 	farewell.Heard = settle + mergeWindow
-	return farewell, n.say(ctx, sidecar.Standing{Why: "the sidecar is stopped"})
+	return farewell, n.say(ctx, verdict{api.HealthCritical, "the sidecar is stopped"})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,29 +31,36 @@ type Own struct {
 	parent   *ParentService // nil when standalone, or not found yet
 	joined   bool           // Consul may have it
 	told     told
-	open     bool      // peers may come, as it was told last
-	altered  bool      // Consul has something else than it was told
-	alias    bool      // the alias check is wrong
-	gone     time.Time // since when it is, zero when it is there
-	news     <-chan struct{}
-	unfollow func()
+	ready    ready
+	altered  bool             // Consul has something else than it was told
+	moved    *sidecar.Finding // that it is to be registered at another place; nil when it is not
+	former   []string         // IDs that it was registered under before it moved
+	alias    bool             // a check of an earlier version of the driver is there
+	gone     time.Time        // since when it is, zero when it is there
+	renamed  bool             // it was said that the group has other services only
+	follower *consul.Follower // nil before it is joined
 }
 
 // told is what the registration in Consul was made of; zero when it is not ours
 // yet.
 type told struct {
-	known   bool
-	process process.Identity
-	open    bool
-	token   string
+	known            bool
+	process          process.Identity
+	token            string
+	admitted, reaped bool
 }
 
 // NewOwn makes the member of a registration.
-func NewOwn(reg Registration, node Node) *Own {
-	return &Own{Node: node, reg: reg, unfollow: func() {}}
-}
+func NewOwn(reg Registration, node Node) *Own { return &Own{Node: node, reg: reg} }
 
 func (o *Own) id() string { return o.reg.id(o.parent) }
+
+// place is where it is now.
+func (o *Own) place() sidecar.Place {
+	at := placeOf(o.id(), o.reg.Service, o.reg.Listener, o.reg.proxy(o.parent))
+	at.Peers = sidecar.Address{Network: "tcp", Address: net.JoinHostPort(o.reg.Listener.Address, strconv.Itoa(o.reg.Listener.Number))}
+	return at
+}
 
 // Join implements sidecar.Member.
 func (o *Own) Join(ctx context.Context) (sidecar.Place, error) {
@@ -62,8 +71,12 @@ func (o *Own) Join(ctx context.Context) (sidecar.Place, error) {
 	if other := o.other(group); other != "" {
 		return sidecar.Place{}, sidecar.Invalidf("service", "the task %q of this group is the sidecar of %q already", other, o.reg.Service)
 	}
+	if o.parent != nil {
+		o.ready.stands(o.parent.ID, o.parent.address())
+	}
 	o.joined = true // a failed request may have been carried out all the same
-	if err := o.register(ctx, sidecar.Standing{}); err != nil {
+	closed := sidecar.Standing{Why: "the proxy is being started"}
+	if _, err := o.Tell(ctx, closed); err != nil {
 		var rejected *consul.RejectedError
 		if errors.As(err, &rejected) {
 			return sidecar.Place{}, sidecar.Invalidf("sidecar_service", "%v", err)
@@ -72,7 +85,7 @@ func (o *Own) Join(ctx context.Context) (sidecar.Place, error) {
 	}
 	o.Emit(fmt.Sprintf("Registered %s in Consul, public listener %s", o.reg.Service+proxySuffix, o.reg.Listener))
 	o.follow()
-	return placeOf(o.id(), o.reg.Service, o.reg.Listener, o.reg.proxy(o.parent)), nil
+	return o.place(), nil
 }
 
 // findParent waits for the registration of the service that the proxy fronts, and
@@ -113,64 +126,84 @@ func (o *Own) Rejoin(at sidecar.Place) {
 	o.follow()
 }
 
+// follow has the watch tell of the proxy and of its parent.
 func (o *Own) follow() {
-	var parents []string
+	what := consul.Interest{IDs: []string{o.id()}}
 	if o.parent != nil {
-		parents = append(parents, o.parent.ID)
+		what.IDs, what.Group = append(what.IDs, o.parent.ID), o.reg.Parent.IDPrefix
 	}
-	o.news, o.unfollow = o.Watch.Follow(o.id(), parents...)
+	if o.follower == nil {
+		o.follower = o.Watch.Follow(what)
+		return
+	}
+	o.follower.Change(what)
 }
 
 // News implements sidecar.Member.
-func (o *Own) News() <-chan struct{} { return o.news }
+func (o *Own) News() <-chan struct{} { return o.follower.News }
 
 // Tell implements sidecar.Member. To keep peers away it sets the check and nothing
 // else: that is quickest, and brings nothing back that was withdrawn.
 func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
-	if s.Open || !o.told.open {
-		if err := o.register(ctx, s); err != nil {
+	v, again, err := o.ready.judge(ctx, o.Node, s)
+	if err != nil {
+		return sidecar.Reply{}, err
+	}
+	if s.Open || !o.told.admitted || o.moved != nil {
+		if err := o.register(ctx, s, v); err != nil {
 			return sidecar.Reply{}, err
 		}
 	}
-	if o.alias {
-		if err := o.mendAlias(ctx); err != nil {
-			return sidecar.Reply{}, err
-		}
-	}
-	o.open = s.Open
-	status, note := status(s)
-	err := o.Consul.SetStatus(ctx, readyCheckID(o.id()), status, note)
+	err = o.ready.set(ctx, o.Node, o.id(), v)
 	if !s.Open && errors.Is(err, consul.ErrNoCheck) {
 		err = nil // there is nothing to keep them away from
 	}
-	return sidecar.Reply{Again: renewal(o.Watch)}, err
+	if err == nil {
+		err = o.tidy(ctx)
+	}
+	return o.ready.reply(o.Watch, s, v, again), err
 }
 
-// register tells Consul of the proxy when it has heard something else; checks that
-// are not named go.
-func (o *Own) register(ctx context.Context, s sidecar.Standing) error {
-	now := told{known: true, process: s.Process, open: s.Open, token: o.Consul.Tokens().Task}
+// register tells Consul of the proxy when it has heard something else.
+func (o *Own) register(ctx context.Context, s sidecar.Standing, v verdict) error {
+	fit := s.Open && v.status != api.HealthCritical
+	now := told{known: true, process: s.Process, token: o.Consul.Tokens().Task, admitted: fit || o.told.admitted, reaped: fit}
 	if o.told == now && !o.altered {
 		return nil
 	}
-	if err := o.Consul.Register(ctx, o.reg.agentService(o.parent, s.Process, s.Open), true); err != nil {
+	how := entry{admitted: now.admitted, reaped: now.reaped, status: v.status}
+	if err := o.Consul.Register(ctx, o.reg.agentService(o.parent, s.Process, how)); err != nil {
 		return err
 	}
 	if before := o.told; before.known && before.token != now.token {
 		o.Emit("Registered again with the new ACL token")
 	}
-	o.told, o.altered = now, false
+	o.told, o.altered, o.moved = now, false, nil
 	return nil
 }
 
-func (o *Own) mendAlias(ctx context.Context) error {
-	passing := aliasCheck(o.id(), o.parent.ID)
-	passing.Status = api.HealthPassing
-	if err := o.Consul.ReplaceCheck(ctx, o.id(), passing); err != nil {
-		return err
+// tidy removes what is of no use any more, now that the new is there: registrations
+// under former IDs, which Nomad may have removed, and the alias check of earlier
+// versions.
+func (o *Own) tidy(ctx context.Context) error {
+	if len(o.former) > 0 {
+		has, err := o.Consul.Has(ctx, o.former...)
+		for id := range has {
+			if err == nil {
+				_, err = o.Consul.Deregister(ctx, id)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		o.former = nil
 	}
-	o.alias = false
-	o.Emit("Consul took the service for critical after its restart, although it is well: told it better")
+	if o.alias {
+		if err := o.Consul.RemoveCheck(ctx, aliasCheckID(o.id())); err != nil {
+			return err
+		}
+		o.alias = false
+	}
 	return nil
 }
 
@@ -179,15 +212,20 @@ const settle = time.Second
 
 // Leave implements sidecar.Member.
 func (o *Own) Leave(ctx context.Context) (sidecar.Farewell, error) {
-	o.unfollow()
+	if o.follower != nil {
+		o.follower.Stop()
+	}
 	farewell := sidecar.Farewell{Said: "withdrawn from Consul"}
 	if !o.joined {
 		return farewell, nil
 	}
-	has, err := o.Consul.Has(ctx, o.id())
-	if err == nil && has[o.id()] {
+	has, err := o.Consul.Has(ctx, append(o.former, o.id())...)
+	for id := range has {
 		var found bool
-		if found, err = o.Consul.Deregister(ctx, o.id()); found {
+		if err == nil {
+			found, err = o.Consul.Deregister(ctx, id)
+		}
+		if found {
 			farewell.Heard = settle
 		}
 	}

@@ -46,13 +46,12 @@ const (
 	MetaTask = "nomad-task"
 )
 
-// What a check says of itself, and of its status.
-const (
-	readyNotes = "passing when the proxy is ready and the local service accepts connections; the driver says so every few minutes"
-	readyNote  = "the proxy is ready, and the local service accepts connections"
-)
+// readyNotes is what the ready check says of itself.
+const readyNotes = "passing when the proxy is ready, the local service accepts connections and its checks are well; the driver says so every few minutes"
 
 func readyCheckID(proxyID string) string { return proxyID + ":ready" }
+
+// aliasCheckID is that of a check which earlier versions of the driver registered.
 func aliasCheckID(proxyID string) string { return proxyID + ":alias" }
 
 // Registration is what Consul is told of a proxy, as the user and Nomad have it. It
@@ -91,19 +90,41 @@ func (r Registration) id(parent *ParentService) string {
 }
 
 // agentService is what Consul is told; parent is nil for a standalone sidecar, of
-// zero before there is a process. Its ready check holds it critical until peers
-// may come. (Consul does not change the status of a check that it knows when it is
-// registered again.)
-func (r Registration) agentService(parent *ParentService, of process.Identity, open bool) *api.AgentServiceRegistration {
+// zero before there is a process. (Consul does not change the status of a check that
+// it knows when it is registered again.)
+func (r Registration) agentService(parent *ParentService, of process.Identity, how entry) *api.AgentServiceRegistration {
 	proxy := r.proxy(parent)
-	tags, meta := r.Tags, map[string]string{}
+	reg := &api.AgentServiceRegistration{
+		Kind:      api.ServiceKindConnectProxy,
+		ID:        r.id(parent),
+		Name:      r.Service + proxySuffix,
+		Tags:      r.Tags,
+		Meta:      r.meta(parent, of),
+		Address:   r.Listener.Address,
+		Port:      r.Listener.Number,
+		Proxy:     &proxy,
+		Checks:    api.AgentServiceChecks{readyCheck(r.id(parent), how)},
+		Namespace: r.Namespace,
+		Partition: r.Partition,
+	}
+	if !how.admitted {
+		reg.Port = warmingPort
+	}
 	if parent != nil {
-		// As Consul itself has it for the sidecars it registers: resolvers
-		// choose subsets by the sidecar's meta.
-		maps.Copy(meta, parent.Meta)
-		if len(tags) == 0 {
-			tags = parent.Tags
+		if len(reg.Tags) == 0 {
+			reg.Tags = parent.Tags
 		}
+		reg.Weights = &parent.Weights
+	}
+	return reg
+}
+
+// meta is as Consul itself has it for the sidecars it registers, with the parent's:
+// resolvers choose subsets by the sidecar's meta.
+func (r Registration) meta(parent *ParentService, of process.Identity) map[string]string {
+	meta := map[string]string{}
+	if parent != nil {
+		maps.Copy(meta, parent.Meta)
 	}
 	maps.Copy(meta, r.Meta)
 	if of != (process.Identity{}) {
@@ -111,27 +132,7 @@ func (r Registration) agentService(parent *ParentService, of process.Identity, o
 		meta[metaStartTime] = strconv.FormatUint(of.StartTime, 10)
 		meta[metaBootID] = of.BootID
 	}
-	reg := &api.AgentServiceRegistration{
-		Kind:      api.ServiceKindConnectProxy,
-		ID:        r.id(parent),
-		Name:      r.Service + proxySuffix,
-		Tags:      tags,
-		Meta:      meta,
-		Address:   r.Listener.Address,
-		Port:      r.Listener.Number,
-		Proxy:     &proxy,
-		Checks:    api.AgentServiceChecks{},
-		Namespace: r.Namespace,
-		Partition: r.Partition,
-	}
-	if !open {
-		reg.Port = warmingPort
-	}
-	if parent != nil {
-		reg.Checks = append(reg.Checks, aliasCheck(reg.ID, parent.ID))
-	}
-	reg.Checks = append(reg.Checks, readyCheck(reg.ID, open))
-	return reg
+	return meta
 }
 
 // proxy completes the settings of the proxy.
@@ -159,37 +160,27 @@ func withBindPort(config map[string]any, port int) map[string]any {
 	return with
 }
 
-func aliasCheck(proxyID, parentID string) *api.AgentServiceCheck {
-	return &api.AgentServiceCheck{
-		CheckID:      aliasCheckID(proxyID),
-		Name:         "Connect Sidecar Aliasing " + parentID,
-		AliasService: parentID,
-	}
+// entry is how a registration enters Consul.
+type entry struct {
+	admitted bool   // peers are told the listener's port; the warming port before
+	reaped   bool   // the proxy goes when it stays critical, since nobody looks after it then
+	status   string // of a ready check that Consul does not know yet
 }
 
 // readyCheck says whether peers may come. Consul remembers the status of a TTL
 // check across a restart of its agent; that of a TCP check would be critical
 // until a random part of its interval has passed, and all instances of a
 // service would be cut off at once.
-func readyCheck(proxyID string, open bool) *api.AgentServiceCheck {
+func readyCheck(proxyID string, how entry) *api.AgentServiceCheck {
 	check := &api.AgentServiceCheck{
 		CheckID: readyCheckID(proxyID),
 		Name:    "Connect Sidecar Ready",
 		Notes:   readyNotes,
 		TTL:     readyTTL.String(),
-		Status:  api.HealthCritical,
+		Status:  how.status,
 	}
-	if open { // before, the app may take its time
-		check.Status = api.HealthPassing
+	if how.reaped { // before, the app may take its time, and so may one that is not well
 		check.DeregisterCriticalServiceAfter = deregisterAfter
 	}
 	return check
-}
-
-// status is that of the ready check, and the note that goes with it.
-func status(s sidecar.Standing) (status, note string) {
-	if s.Open {
-		return api.HealthPassing, readyNote
-	}
-	return api.HealthCritical, s.Why
 }

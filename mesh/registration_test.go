@@ -11,6 +11,9 @@ import (
 )
 
 var (
+	closed = entry{status: api.HealthCritical}
+	open   = entry{admitted: true, reaped: true, status: api.HealthPassing}
+
 	serviceWeb = &api.AgentService{ID: "_nomad-task-a1-group-g-web-http", Service: "web", Address: "127.0.0.1", Port: 8080}
 	parentWeb  = &ParentService{ID: serviceWeb.ID, Address: serviceWeb.Address, Port: serviceWeb.Port}
 )
@@ -30,7 +33,7 @@ func TestRegistration(t *testing.T) {
 	running := process.Identity{PID: 7, StartTime: 9, BootID: "b"}
 
 	t.Run("before it is ready", func(t *testing.T) {
-		reg := regWeb().agentService(parentWeb, process.Identity{}, false)
+		reg := regWeb().agentService(parentWeb, process.Identity{}, closed)
 		must.Eq(t, "_nomad-task-a1-group-g-web-http-sidecar-proxy", reg.ID)
 		must.Eq(t, "web-sidecar-proxy", reg.Name)
 		must.Eq(t, api.ServiceKindConnectProxy, reg.Kind)
@@ -41,46 +44,48 @@ func TestRegistration(t *testing.T) {
 			LocalServiceAddress: "127.0.0.1", LocalServicePort: 8080,
 			Config: map[string]any{"bind_port": 21000},
 		}, *reg.Proxy)
-		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), readyCheck(reg.ID, false)}, reg.Checks)
-		must.Eq(t, api.HealthCritical, reg.Checks[1].Status)
+		must.Eq(t, api.AgentServiceChecks{readyCheck(reg.ID, closed)}, reg.Checks)
+		must.Eq(t, api.HealthCritical, reg.Checks[0].Status)
 		must.Eq(t, map[string]string{"nomad-job": "shop"}, reg.Meta)
 	})
 	t.Run("when it serves", func(t *testing.T) {
 		spec := regWeb()
 		spec.Proxy.Config = map[string]any{"protocol": "http"}
-		reg := spec.agentService(parentWeb, running, true)
+		reg := spec.agentService(parentWeb, running, open)
 		must.Eq(t, 21000, reg.Port)
 		must.Eq(t, map[string]any{"protocol": "http", "bind_port": 21000}, reg.Proxy.Config)
 		must.Eq(t, map[string]any{"protocol": "http"}, spec.Proxy.Config)
-		must.Eq(t, api.AgentServiceChecks{aliasCheck(reg.ID, parentWeb.ID), readyCheck(reg.ID, true)}, reg.Checks)
-		must.Eq(t, api.HealthPassing, reg.Checks[1].Status)
-		must.Eq(t, "1h0m0s", reg.Checks[1].TTL)
+		must.Eq(t, api.AgentServiceChecks{readyCheck(reg.ID, open)}, reg.Checks)
+		must.Eq(t, api.HealthPassing, reg.Checks[0].Status)
+		must.Eq(t, "1h0m0s", reg.Checks[0].TTL)
 		must.Eq(t, map[string]string{"nomad-job": "shop", "proxy-pid": "7", "proxy-start-time": "9", "proxy-boot-id": "b"}, reg.Meta)
 		must.Eq(t, map[string]string{"nomad-job": "shop"}, regWeb().Meta)
 	})
 	t.Run("standalone", func(t *testing.T) {
-		reg := regWeb().agentService(nil, running, true)
+		reg := regWeb().agentService(nil, running, open)
 		must.Eq(t, "connect-a1-g-web-sidecar-proxy", reg.ID)
 		must.Eq(t, "", reg.Proxy.DestinationServiceID)
-		must.Eq(t, api.AgentServiceChecks{readyCheck(reg.ID, true)}, reg.Checks)
+		must.Eq(t, api.AgentServiceChecks{readyCheck(reg.ID, open)}, reg.Checks)
 	})
 	t.Run("what the parent says of itself", func(t *testing.T) {
 		parent := *parentWeb
 		parent.Tags, parent.Meta = []string{"canary"}, map[string]string{"version": "2", "nomad-job": "theirs"}
-		reg := regWeb().agentService(&parent, process.Identity{}, true)
+		parent.Weights = api.AgentWeights{Passing: 10, Warning: 3}
+		reg := regWeb().agentService(&parent, process.Identity{}, open)
 		must.Eq(t, []string{"canary"}, reg.Tags)
 		must.Eq(t, map[string]string{"version": "2", "nomad-job": "shop"}, reg.Meta)
+		must.Eq(t, parent.Weights, *reg.Weights)
 		spec := regWeb()
 		spec.Tags = []string{"own"}
-		must.Eq(t, []string{"own"}, spec.agentService(&parent, process.Identity{}, true).Tags)
+		must.Eq(t, []string{"own"}, spec.agentService(&parent, process.Identity{}, open).Tags)
 	})
 	t.Run("local service elsewhere", func(t *testing.T) {
 		spec := regWeb()
 		spec.Proxy.LocalServicePort = 9999
-		must.Eq(t, 9999, spec.agentService(parentWeb, running, true).Proxy.LocalServicePort)
+		must.Eq(t, 9999, spec.agentService(parentWeb, running, open).Proxy.LocalServicePort)
 		spec = regWeb()
 		spec.Proxy.LocalServiceSocketPath = "/run/web.sock"
-		proxy := spec.agentService(parentWeb, running, true).Proxy
+		proxy := spec.agentService(parentWeb, running, open).Proxy
 		must.Eq(t, 0, proxy.LocalServicePort)
 		must.Eq(t, "", proxy.LocalServiceAddress)
 	})
@@ -118,6 +123,36 @@ func TestChooseParent(t *testing.T) {
 				return
 			}
 			must.Eq(t, tc.want, got.ID)
+		})
+	}
+}
+
+// A port label that is gone decides nothing any more.
+func TestSuccessor(t *testing.T) {
+	t.Parallel()
+	admin := &api.AgentService{ID: "_nomad-task-a1-group-g-web-admin", Service: "web"}
+	db := &api.AgentService{ID: "_nomad-task-a1-group-g-db-db", Service: "db"}
+	for _, tc := range []struct {
+		name, label string
+		group       []*api.AgentService
+		want        string
+	}{
+		{"the only one of the name", "", []*api.AgentService{db, admin}, admin.ID},
+		{"its label is there", "admin", []*api.AgentService{serviceWeb, admin}, admin.ID},
+		{"its label is gone", "grpc", []*api.AgentService{admin, db}, admin.ID},
+		{"its label is gone, and two are left", "grpc", []*api.AgentService{admin, serviceWeb}, ""},
+		{"two, and no label", "", []*api.AgentService{admin, serviceWeb}, ""},
+		{"other names only", "", []*api.AgentService{db}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			spec := regWeb()
+			spec.Parent.PortLabel = tc.label
+			next := spec.successor(tc.group)
+			if tc.want == "" {
+				must.Nil(t, next)
+				return
+			}
+			must.Eq(t, tc.want, next.ID)
 		})
 	}
 }

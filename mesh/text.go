@@ -17,3 +17,16 @@ func quoteAll(names []string) string {
 	}
 	return strings.Join(quoted, ", ")
 }
+
+// mostOfLine is how much of somebody else's text a sentence holds.
+const mostOfLine = 200
+
+// firstLine is that of somebody else's text, shortened.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	line = strings.TrimSpace(line)
+	if runes := []rune(line); len(runes) > mostOfLine {
+		return string(runes[:mostOfLine]) + "…"
+	}
+	return line
+}

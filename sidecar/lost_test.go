@@ -113,22 +113,6 @@ func TestSidecar_catalogIsBehind(t *testing.T) {
 	b.destroyed(s)
 }
 
-// After a restart of Consul's agent an alias check may be critical for a minute
-// although the service is well.
-func TestSidecar_aliasAfterRestart(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, fake.WellBehaved)
-	s, complaints := b.watched()
-	alias := proxyID + ":alias"
-	b.consul.Fail("GET /v1/catalog/", 0)
-	<-complaints
-	b.consul.SetCheck(alias, "critical")
-	b.consul.Heal()
-	eventually(t, b.sawEvent("Consul took the service for critical after its restart"))
-	eventually(t, func() bool { return b.consul.CheckStatus(alias) == "passing" })
-	b.destroyed(s)
-}
-
 // What Consul lost while nobody watched comes back when somebody does.
 func TestSidecar_lostBeforeItWasFound(t *testing.T) {
 	t.Parallel()
