@@ -163,13 +163,6 @@ func (s stall) submit(t *testing.T, c *agents.Cluster) {
 	must.NoError(t, err)
 }
 
-// deploy sends it, and waits until its instances are up.
-func (s stall) deploy(t *testing.T, c *agents.Cluster) {
-	t.Helper()
-	s.submit(t, c)
-	must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), s.name()))
-}
-
 // planned sees to it that a submission would replace nothing.
 func (s stall) planned(t *testing.T, c *agents.Cluster) {
 	t.Helper()
