@@ -30,6 +30,20 @@ func underLoad(t *testing.T, ask agents.Ask, name string, within time.Duration, 
 	must.LessEq(t, within, report.FailedFor, must.Sprintf("%s; first: %v", report, report.FirstFailure))
 }
 
+// underCrash has an Envoy die while connections are opened, adds a row to the table of
+// the faults, and fails when one failed that began after that moment, or waited long.
+// Those that were open are cut: their state has died with the Envoy.
+func underCrash(t *testing.T, ask agents.Ask, name string, crash func() (at time.Time)) {
+	t.Helper()
+	var at time.Time
+	report := measured(t, ask, loadRate, name, func() { at = crash() })
+	must.False(t, report.LastFailure.After(at), must.Sprintf("one began %s after the crash and failed: %s; first: %v", report.LastFailure.Sub(at), report, report.FirstFailure))
+	must.LessEq(t, longestWait, report.LongestWait, must.Sprint(report))
+}
+
+// longestWait is how long a connection may wait that is made while an Envoy is dead.
+const longestWait = 600 * time.Millisecond
+
 // measured does something while connections are opened, adds a row to the table of
 // the faults, and gives what became of them.
 func measured(t *testing.T, ask agents.Ask, rate int, name string, do func()) (report agents.LoadReport) {

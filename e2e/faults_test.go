@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -15,33 +13,6 @@ import (
 
 	"nomad-driver-connect/e2e/agents"
 )
-
-// asApp marks the process that is the app of a job: the test's own binary,
-// which takes connections faster than a shell does.
-const asApp = "E2E_APP"
-
-// runApp sends every line back that it gets at an address.
-func runApp(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer func() { _ = conn.Close() }()
-			lines := bufio.NewScanner(conn)
-			for lines.Scan() {
-				if _, err := fmt.Fprintln(conn, lines.Text()); err != nil {
-					return
-				}
-			}
-		}()
-	}
-}
 
 // shopJob is a service with some instances behind sidecars, on all nodes. Another
 // version is the same in other allocations.
@@ -145,6 +116,8 @@ type shop struct {
 	*agents.Cluster
 	upstream string // where the client finds the service
 	version  int    // of the server's job
+
+	crashed map[string]time.Time // the last time that an allocation's Envoy was made to
 }
 
 func runShop(t *testing.T) *shop {
@@ -153,9 +126,15 @@ func runShop(t *testing.T) *shop {
 
 func openShop(t *testing.T, c *agents.Cluster) *shop {
 	t.Helper()
+	(&shop{Cluster: c}).deploy(t, 2)
+	return openShopper(t, c, shopperJob)
+}
+
+// openShopper starts the client of a shop that is open already.
+func openShopper(t *testing.T, c *agents.Cluster, job string) *shop {
+	t.Helper()
 	s := &shop{Cluster: c}
-	s.deploy(t, 2)
-	_, err := s.Nomad.Run(t.Context(), shopperJob)
+	_, err := s.Nomad.Run(t.Context(), job)
 	must.NoError(t, err)
 	client := awaitRunning(t, s.Cluster, "shopper", "shopper")
 	s.upstream, err = agents.Port(client, "up_shop")
@@ -240,6 +219,10 @@ type fault struct {
 
 	// within is how long connections may fail; 0 for not at all.
 	within time.Duration
+
+	// crash, in the place of do, has an Envoy die, and gives the moment. Only what was
+	// open then may fail.
+	crash func(*testing.T, *shop) time.Time
 }
 
 var faults = []fault{
@@ -292,6 +275,7 @@ var faults = []fault{
 	{name: "Consul's agent loses its data", within: 50 * time.Second, do: func(t *testing.T, s *shop) { s.loseConsulsData(t) }},
 	{name: "SIGSTOP of a server's Envoy", within: 15 * time.Second, do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
+		s.noteCrash(server)
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGSTOP"))
 		s.awaitEvent(t, server, since, "Envoy hangs")
 		s.awaitEvent(t, server, since, "Serving")
@@ -312,12 +296,13 @@ var faults = []fault{
 		s.awaitEvent(t, server, since, "Serving")
 		must.MapLen(t, 1, generations(t, s.Cluster, server))
 	}},
-	{name: "SIGKILL of a server's Envoy", within: 300 * time.Millisecond, do: func(t *testing.T, s *shop) {
+	{name: "SIGKILL of a server's Envoy", crash: func(t *testing.T, s *shop) time.Time {
 		server := s.server(t)
 		s.takes(t, server, loadRate/10) // it has its share of the connections
-		since := time.Now()
-		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGKILL"))
-		s.awaitEvent(t, server, since, "Serving")
+		return s.crash(t, server)
+	}},
+	{name: "SIGKILL of the client's Envoy", crash: func(t *testing.T, s *shop) time.Time {
+		return s.crash(t, awaitRunning(t, s.Cluster, "shopper", "shopper"))
 	}},
 }
 
@@ -338,7 +323,11 @@ func (s *shop) sufferOne(t *testing.T, f fault, row string) {
 			t.Log("the driver meanwhile:\n" + strings.Join(s.driverLog(t)[from:], ""))
 		}
 	}()
-	underLoad(t, agents.AskEcho(s.upstream), row, f.within, func() { f.do(t, s) })
+	if ask := agents.AskEcho(s.upstream); f.crash != nil {
+		underCrash(t, ask, row, func() time.Time { return f.crash(t, s) })
+	} else {
+		underLoad(t, ask, row, f.within, func() { f.do(t, s) })
+	}
 	s.sidecars(t) // all of them are healthy again
 }
 

@@ -15,15 +15,16 @@ import (
 )
 
 // BenchmarkFirstAnswer measures from `nomad job run` to the first answer through
-// the mesh, of this driver and of the recipe in turns: with the client up
-// already, and with both jobs submitted at once.
+// the mesh, of this driver (without a check of the app, and with one every ten seconds)
+// and of the recipe without checks, in turns: with the client up already, and with both
+// jobs submitted at once.
 func BenchmarkFirstAnswer(b *testing.B) {
 	c := newCluster(b, agents.Options{})
 	defer func() { must.NoError(b, c.Close(context.WithoutCancel(b.Context()))) }()
 	for _, cold := range []bool{false, true} {
 		b.Run(map[bool]string{false: "client-up", true: "from-cold"}[cold], func(b *testing.B) {
 			var races []*race
-			for i, w := range ways {
+			for i, w := range slices.Concat(ways, checkedWays) {
 				server := side{number: 2 * i}
 				r := &race{way: w, c: c, server: server, client: side{number: 2*i + 1, upstream: server.name()}, cold: cold}
 				must.NoError(b, r.prepare(b.Context()))
@@ -141,10 +142,12 @@ func tell(b *testing.B, races []*race) {
 		medians[r.way.name] = ms(len(r.times) / 2)
 		fmt.Fprintf(&table, "\n%-8s median %5.0f ms, from %5.0f to %5.0f, %d times", r.way.name, medians[r.way.name], ms(0), ms(len(r.times)-1), len(r.times))
 	}
-	for name, median := range medians {
-		b.ReportMetric(median, name+"-ms")
-		if name != ways[0].name {
-			b.ReportMetric(medians[ways[0].name]/median, ways[0].name+"/"+name)
+	for _, r := range races {
+		b.ReportMetric(medians[r.way.name], r.way.name+"-ms")
+		if recipe, there := medians["recipe"]; r.way.check != "" && there {
+			b.ReportMetric(medians[r.way.name]/recipe, r.way.name+"/recipe")
+		} else if r.way.name != ways[0].name {
+			b.ReportMetric(medians[ways[0].name]/medians[r.way.name], ways[0].name+"/"+r.way.name)
 		}
 	}
 	b.ReportMetric(0, "ns/op")

@@ -102,7 +102,7 @@ func (s *shop) setProxyDefaults(t *testing.T, config map[string]any) {
 }
 
 // entryKeys are those that the tests set in proxy-defaults.
-var entryKeys = map[string]bool{"envoy_tracing_json": true, "envoy_stats_flush_interval": true}
+var entryKeys = map[string]bool{"envoy_tracing_json": true, "envoy_stats_flush_interval": true, "envoy_prometheus_bind_addr": true}
 
 // dyingEnvoy is an Envoy for those who ask for its version or let it validate,
 // and dies when it is to run.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 )
 
 // Nomad's own Connect in bridge mode has what every sidecar has: a hot restart that
-// nobody notices, another task when it is killed, and a stop that drains.
+// nobody notices, another Envoy when it is killed, and a stop that drains.
 func TestNative(t *testing.T) {
 	c := &count{Cluster: bridged(t)}
 	c.run(t, "bridge", "1")
@@ -44,12 +43,8 @@ func TestNative(t *testing.T) {
 		killPlugin(t, c.Cluster, func(context.Context) error { return nil })
 		awaitEvent(t, c.Cluster, api(), proxy, time.Now().Add(-time.Minute), "Found Envoy again")
 	})
-	underLoad(t, c.load, "native sidecar, SIGKILL of its Envoy", 300*time.Millisecond, func() {
-		server, since := api(), time.Now()
-		for _, pid := range generations(t, c.Cluster, server) {
-			must.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-		}
-		awaitEvent(t, c.Cluster, server, proxy, since, "Serving")
+	underCrash(t, c.load, "native sidecar, SIGKILL of its Envoy", func() time.Time {
+		return crash(t, c.Cluster, api(), proxy)
 	})
 	must.NoError(t, c.PurgeJobs(t.Context()))
 	nothingLeft(t, c.Cluster)

@@ -16,7 +16,8 @@ import (
 type way struct {
 	name   string
 	task   func(*agents.Cluster, side) (string, error)
-	plugin bool // it is the plugin that looks after the sidecars
+	plugin bool   // it is the plugin that looks after the sidecars
+	check  string // of the app's service; empty for none
 }
 
 // ways are this driver; what people write by hand, beside the app; and the same
@@ -26,6 +27,13 @@ var ways = []way{
 	{name: "connect", task: connectTask, plugin: true},
 	{name: "recipe", task: recipeTask("")},
 	{name: "ordered", task: recipeTask("\nlifecycle {\n hook = \"prestart\"\n sidecar = true\n}")},
+}
+
+// checkedWays are this driver beside services with a check that Nomad has Consul run
+// every ten seconds. They are compared with the recipe without any.
+var checkedWays = []way{
+	{name: "tcp", task: connectTask, plugin: true, check: "check {\n type = \"tcp\"\n interval = \"10s\"\n timeout = \"1s\"\n}"},
+	{name: "http", task: connectTask, plugin: true, check: "check {\n type = \"http\"\n path = \"/health\"\n interval = \"10s\"\n timeout = \"1s\"\n}"},
 }
 
 // side is an app and its sidecar. Its ports are fixed, as the recipe wants it,
@@ -61,6 +69,7 @@ job %[1]q {
     service {
       name = %[1]q
       port = "app"
+      %[8]s
     }
     task "app" {
       driver = "raw_exec"
@@ -86,7 +95,7 @@ func (w way) job(c *agents.Cluster, s side) (string, error) {
 		return "", err
 	}
 	task, err := w.task(c, s)
-	return fmt.Sprintf(sideJob, s.name(), s.appPort(), s.upstreamPort(), s.meshPort(), self, asApp, task), err
+	return fmt.Sprintf(sideJob, s.name(), s.appPort(), s.upstreamPort(), s.meshPort(), self, asApp, task, w.check), err
 }
 
 // connectTask is the sidecar with this driver.

@@ -118,7 +118,14 @@ func (c *Cluster) pluginConfig() string {
 	if c.opts.Consul.Token != "" {
 		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n    }", c.TokenFile())
 	}
-	return fmt.Sprintf("  config {\n    envoy {\n      path = %q\n    }%s\n  }", c.Envoy(), consul)
+	return fmt.Sprintf(`  config {
+    envoy {
+      path = %q
+    }
+    hot_restart {
+      spread = "1s" # of minutes, for which no test waits
+    }%s
+  }`, c.Envoy(), consul)
 }
 
 // Close stops every job, then the agents, and removes the directory. Whatever

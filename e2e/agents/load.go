@@ -23,12 +23,15 @@ type Load struct {
 type LoadReport struct {
 	Sent, Failed int
 	FirstFailure error
+	LastFailure  time.Time     // when the last of those began that failed
 	FailedFor    time.Duration // from the beginning of the first that failed to that of the last
 	LongestGap   time.Duration // between two successes
+	LongestWait  time.Duration // for an answer that was right
 }
 
 func (r LoadReport) String() string {
-	return fmt.Sprintf("%d of %d failed in %d ms, longest gap %d ms", r.Failed, r.Sent, r.FailedFor.Milliseconds(), r.LongestGap.Milliseconds())
+	return fmt.Sprintf("%d of %d failed in %d ms, longest gap %d ms, longest wait %d ms",
+		r.Failed, r.Sent, r.FailedFor.Milliseconds(), r.LongestGap.Milliseconds(), r.LongestWait.Milliseconds())
 }
 
 // Ask makes one connection, the nth, and says whether the answer was right.
@@ -91,8 +94,12 @@ func (l *Load) count(start time.Time, err error) {
 			l.failed = start
 		}
 		l.report.FailedFor = max(l.report.FailedFor, start.Sub(l.failed))
+		if start.After(l.report.LastFailure) {
+			l.report.LastFailure = start
+		}
 		return
 	}
+	l.report.LongestWait = max(l.report.LongestWait, time.Since(start))
 	l.report.LongestGap = max(l.report.LongestGap, time.Since(l.last))
 	l.last = time.Now()
 }
