@@ -43,7 +43,11 @@ func (s *supervisor) appAnswers(ctx context.Context) bool {
 
 // sayWhoIsSilent tells the user of a local service that nobody has heard of.
 func (s *supervisor) sayWhoIsSilent() {
-	if s.admitted || s.attached || s.warming != nil {
+	if s.warming != nil { // one thing after the other
+		s.clocks.silence.Reset(s.Timing.Silence)
+		return
+	}
+	if s.admitted || s.attached {
 		return
 	}
 	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",

@@ -58,7 +58,7 @@ func TestExternal_native(t *testing.T) {
 	s := b.started()
 	must.Eq(t, "web", s.Status().Place.Service)
 	must.Eq(t, proxyID, s.Status().Place.ID)
-	must.Eq(t, "", b.consul.CheckStatus(nomadsCheck), must.Sprint("it would let peers in before the app is there"))
+	must.Eq(t, "critical", b.consul.CheckStatus(nomadsCheck), must.Sprint("it would let peers in before the app is there"))
 	must.Eq(t, "critical", b.consul.Ready())
 	link, err := filepath.EvalSymlinks(filepath.Join("/proc", strconv.Itoa(s.Status().Process.PID), "fd", "4"))
 	must.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 // processes were killed for want of memory.
 func (b *bench) inCgroup() (oomKills func(count string)) {
 	dir := b.t.TempDir()
-	b.life.Run.Cgroup = process.Cgroup{Memory: dir, Limits: process.Limits{Memory: 64 << 20}}
+	b.life.Run.Cgroup = process.Cgroup{Memory: dir, CPU: dir, Limits: process.Limits{Memory: 64 << 20}}
 	for _, file := range []string{"memory.limit_in_bytes", "memory.oom_control"} {
 		must.NoError(b.t, os.WriteFile(filepath.Join(dir, file), nil, 0o600))
 	}
@@ -32,7 +32,8 @@ func (b *bench) uses(bytes int) {
 		"memory.stat":               fmt.Sprintf("total_rss %d\ntotal_cache 0\ntotal_swap 0\n", bytes),
 		"memory.usage_in_bytes":     fmt.Sprintln(bytes),
 		"memory.max_usage_in_bytes": fmt.Sprintln(bytes),
-		"cgroup.procs":              "",
+		"cpu.stat":                  "",
+		"cpuacct.stat":              "",
 	} {
 		must.NoError(b.t, os.WriteFile(filepath.Join(b.life.Run.Cgroup.Memory, file), []byte(content), 0o600))
 	}
