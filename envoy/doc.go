@@ -33,7 +33,8 @@
 //	binary.go        is the file an Envoy, and what does it make of a bootstrap
 //	admin.go         how the admin API is reached; how far Envoy has come
 //	ping.go          whether it is alive, at little cost
-//	dump.go          what Envoy says of clusters and listeners
+//	dump.go          what Envoy says of what was sent to it
+//	listeners.go     where it takes traffic
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory
 //	shared_memory.go what lets a generation in
