@@ -22,7 +22,7 @@ func (a *Admin) Listeners(ctx context.Context) []sidecar.Address {
 
 // ownListeners are those where Envoy tells of itself: to scrapers and balancers, whose
 // connections never end.
-var ownListeners = []string{"envoy_prometheus_metrics_listener", "envoy_stats_listener", "envoy_ready_listener"}
+var ownListeners = []string{"envoy_prometheus_metrics_listener", "envoy_metrics_listener", "envoy_ready_listener"}
 
 // trafficListeners reads Envoy's list of listeners. Ones within Envoy have no address.
 func trafficListeners(body []byte) []sidecar.Address {

@@ -13,7 +13,7 @@ const listenersAnswer = `{"listener_statuses": [
 	{"name": "public_listener:[::]:20000", "local_address": {"socket_address": {"address": "::", "port_value": 20000}}},
 	{"name": "db:127.0.0.1:9191", "local_address": {"socket_address": {"address": "127.0.0.1", "port_value": 9191}}},
 	{"name": "envoy_prometheus_metrics_listener", "local_address": {"socket_address": {"address": "0.0.0.0", "port_value": 9102}}},
-	{"name": "envoy_stats_listener", "local_address": {"socket_address": {"address": "0.0.0.0", "port_value": 9103}}},
+	{"name": "envoy_metrics_listener", "local_address": {"socket_address": {"address": "0.0.0.0", "port_value": 9103}}},
 	{"name": "envoy_ready_listener", "local_address": {"socket_address": {"address": "0.0.0.0", "port_value": 9104}}},
 	{"name": "cache:alloc/tmp/cache.sock", "local_address": {"pipe": {"path": "alloc/tmp/cache.sock"}}},
 	{"name": "internal", "local_address": {"envoy_internal_address": {"server_listener_name": "internal"}}}
