@@ -28,6 +28,7 @@
 //	rendered.go      the one whose bootstrap we render
 //	external.go      the one whose bootstrap somebody else wrote
 //	running.go       what an Envoy runs with, as the kernel tells it
+//	outdated.go      whether that is what it should run with
 //	control.go       how a generation that answers is spoken with
 //	args.go          the command line, and what users may add to it
 //	binary.go        is the file an Envoy, and what does it make of a bootstrap

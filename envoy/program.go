@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -173,27 +172,6 @@ func (p *program) makeRoom() error {
 		return nil
 	}
 	return err
-}
-
-// Outdated implements sidecar.Program: the bootstrap is not what would be rendered
-// now, or the binary is not the one at the path. Both are asked of the process
-// itself, so nothing has to be remembered.
-func (p *program) Outdated(running *process.Process, next *sidecar.Launch) (sidecar.Reason, error) {
-	content, err := runningBootstrap(running.ID)
-	if err != nil {
-		return sidecar.Reason{}, err
-	}
-	if same, err := sameJSON(content, next.Config); err != nil {
-		return sidecar.Reason{}, err
-	} else if !same {
-		return sidecar.Reason{Why: "its bootstrap has changed"}, nil
-	}
-	if replaced, err := binaryReplaced(running.ID, next.Path); err != nil {
-		return sidecar.Reason{}, err
-	} else if replaced {
-		return sidecar.Reason{Why: fmt.Sprintf("the binary %s has changed", next.Path)}, nil
-	}
-	return sidecar.Reason{}, nil
 }
 
 // LastWords implements sidecar.Program.
