@@ -35,6 +35,7 @@
 //	admin.go         how the admin API is reached; how far Envoy has come
 //	ping.go          whether it is alive, at little cost
 //	dump.go          what Envoy says of what was sent to it
+//	log.go           what it says in its log alone
 //	listeners.go     where it takes traffic
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory

@@ -38,6 +38,10 @@ type World struct {
 	// Settings are those that the next generation is started with.
 	Settings func() (Settings, error)
 
+	// Log gives the end of what the generations have written to their log; nil when
+	// there is none.
+	Log func() []byte
+
 	// Recalled is told the token in the bootstrap of an Envoy that was found again:
 	// it may be found nowhere else.
 	Recalled func(token string)
@@ -52,10 +56,14 @@ type program struct {
 }
 
 func newProgram(w World) program {
-	return program{World: w, control: newControl(api{
+	p := program{World: w, control: newControl(api{
 		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run.Dir, w.Run.Network),
 		needs: Needs{Stream: true, Clusters: true, Listeners: true},
 	})}
+	if w.Log != nil {
+		p.control.log = w.Log
+	}
+	return p
 }
 
 // Name implements sidecar.Program.
@@ -175,4 +183,10 @@ func (p *program) makeRoom() error {
 }
 
 // LastWords implements sidecar.Program.
-func (p *program) LastWords() string { return "" }
+func (p *program) LastWords() string {
+	return lastComplaint(p.control.log(), time.Now().Add(-maxLastWordsAge))
+}
+
+// maxLastWordsAge bounds how old a complaint may be: an earlier one is none of an Envoy
+// that has ended now.
+const maxLastWordsAge = time.Minute
