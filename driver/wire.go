@@ -49,7 +49,7 @@ func (x *proxy) newMember() sidecar.Member {
 }
 
 func (x *proxy) newProgram() sidecar.Program {
-	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Recalled: x.recallToken}
+	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Log: x.logTail, Recalled: x.recallToken}
 	if path := x.spec.External; path != "" {
 		return envoy.NewExternal(world, envoy.File{Path: path, AllocDir: x.config.TaskDir().SharedAllocDir, Read: x.readExternal})
 	}

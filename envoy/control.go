@@ -17,7 +17,10 @@ import (
 )
 
 // Control implements sidecar.Control over the admin API.
-type Control struct{ api atomic.Pointer[api] }
+type Control struct {
+	api atomic.Pointer[api]
+	log func() []byte // the end of Envoy's log
+}
 
 // api is how Envoy is asked, and what it is to hear.
 type api struct {
@@ -27,7 +30,7 @@ type api struct {
 }
 
 func newControl(now api) *Control {
-	c := &Control{}
+	c := &Control{log: func() []byte { return nil }}
 	c.api.Store(&now)
 	return c
 }
@@ -48,12 +51,20 @@ func (c *Control) Progress(ctx context.Context, epoch int) (sidecar.Progress, er
 	}
 	from := ManagementServer{Name: "Consul", Where: api.where}
 	if p.Refused() {
-		from.Refusal = cmp.Or(api.Refusals(ctx), "see the task's log for the reason")
+		from.Refusal = cmp.Or(c.refusal(ctx, p), "see the task's log for the reason")
 		if err := ctx.Err(); err != nil { // Envoy had no time to say it
 			return sidecar.Progress{}, err
 		}
 	}
 	return sidecar.Progress{Missing: p.Missing(epoch, api.needs, from), TookOver: p.TookOver(epoch)}, nil
+}
+
+// refusal is Envoy's reason: it tells of clusters in its log alone.
+func (c *Control) refusal(ctx context.Context, p Progress) string {
+	if p.Clusters == 0 && p.ClustersRefused > 0 {
+		return loggedRefusal(c.log(), "cluster")
+	}
+	return cmp.Or(c.api.Load().Refusals(ctx), loggedRefusal(c.log(), "listener"))
 }
 
 // Waits implements sidecar.Control.

@@ -79,15 +79,3 @@ func TestWithoutHosts(t *testing.T) {
 	must.Eq(t, []string{"db"}, withoutHosts([]string{"db", "api", "split", "elsewhere"}, clusters))
 	must.Len(t, 0, withoutHosts([]string{"db"}, nil), must.Sprint("Envoy did not say"))
 }
-
-func TestSameJSON(t *testing.T) {
-	t.Parallel()
-	same, err := sameJSON([]byte(`{"a":[1,2], "b":null}`), []byte(`{"b":null,"a":[1,2]}`))
-	must.NoError(t, err)
-	must.True(t, same)
-	same, err = sameJSON([]byte(`{"a":[1,2]}`), []byte(`{"a":[2,1]}`))
-	must.NoError(t, err)
-	must.False(t, same)
-	_, err = sameJSON([]byte(`{`), []byte(`{}`))
-	must.Error(t, err)
-}

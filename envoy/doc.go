@@ -28,12 +28,15 @@
 //	rendered.go      the one whose bootstrap we render
 //	external.go      the one whose bootstrap somebody else wrote
 //	running.go       what an Envoy runs with, as the kernel tells it
+//	outdated.go      whether that is what it should run with
 //	control.go       how a generation that answers is spoken with
 //	args.go          the command line, and what users may add to it
 //	binary.go        is the file an Envoy, and what does it make of a bootstrap
 //	admin.go         how the admin API is reached; how far Envoy has come
 //	ping.go          whether it is alive, at little cost
-//	dump.go          what Envoy says of clusters and listeners
+//	dump.go          what Envoy says of what was sent to it
+//	log.go           what it says in its log alone
+//	listeners.go     where it takes traffic
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory
 //	shared_memory.go what lets a generation in

@@ -3,12 +3,8 @@ package envoy
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
-
-	"nomad-driver-connect/sidecar"
 )
 
 // configDump is the part of GET /config_dump that tells what became of what
@@ -95,30 +91,4 @@ func (a *Admin) Hosts(ctx context.Context) map[string]int {
 		hosts[cluster.Name] += len(cluster.Hosts)
 	}
 	return hosts
-}
-
-// Listeners gives the TCP addresses that Envoy listens on, "host:port"; nil when it
-// does not say.
-func (a *Admin) Listeners(ctx context.Context) []sidecar.Address {
-	body, code, err := a.get(ctx, "/listeners?format=json")
-	var found struct {
-		Statuses []struct {
-			LocalAddress struct {
-				SocketAddress struct {
-					Address string `json:"address"`
-					Port    int    `json:"port_value"`
-				} `json:"socket_address"`
-			} `json:"local_address"`
-		} `json:"listener_statuses"`
-	}
-	if err != nil || code != http.StatusOK || json.Unmarshal(body, &found) != nil {
-		return nil
-	}
-	var addresses []sidecar.Address
-	for _, status := range found.Statuses {
-		if at := status.LocalAddress.SocketAddress; at.Port != 0 {
-			addresses = append(addresses, sidecar.Address{Network: "tcp", Address: net.JoinHostPort(at.Address, strconv.Itoa(at.Port))})
-		}
-	}
-	return addresses
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -39,6 +38,10 @@ type World struct {
 	// Settings are those that the next generation is started with.
 	Settings func() (Settings, error)
 
+	// Log gives the end of what the generations have written to their log; nil when
+	// there is none.
+	Log func() []byte
+
 	// Recalled is told the token in the bootstrap of an Envoy that was found again:
 	// it may be found nowhere else.
 	Recalled func(token string)
@@ -53,10 +56,14 @@ type program struct {
 }
 
 func newProgram(w World) program {
-	return program{World: w, control: newControl(api{
+	p := program{World: w, control: newControl(api{
 		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run.Dir, w.Run.Network),
 		needs: Needs{Stream: true, Clusters: true, Listeners: true},
 	})}
+	if w.Log != nil {
+		p.control.log = w.Log
+	}
+	return p
 }
 
 // Name implements sidecar.Program.
@@ -175,26 +182,11 @@ func (p *program) makeRoom() error {
 	return err
 }
 
-// Outdated implements sidecar.Program: the bootstrap is not what would be rendered
-// now, or the binary is not the one at the path. Both are asked of the process
-// itself, so nothing has to be remembered.
-func (p *program) Outdated(running *process.Process, next *sidecar.Launch) (sidecar.Reason, error) {
-	content, err := runningBootstrap(running.ID)
-	if err != nil {
-		return sidecar.Reason{}, err
-	}
-	if same, err := sameJSON(content, next.Config); err != nil {
-		return sidecar.Reason{}, err
-	} else if !same {
-		return sidecar.Reason{Why: "its bootstrap has changed"}, nil
-	}
-	if replaced, err := binaryReplaced(running.ID, next.Path); err != nil {
-		return sidecar.Reason{}, err
-	} else if replaced {
-		return sidecar.Reason{Why: fmt.Sprintf("the binary %s has changed", next.Path)}, nil
-	}
-	return sidecar.Reason{}, nil
+// LastWords implements sidecar.Program.
+func (p *program) LastWords() string {
+	return lastComplaint(p.control.log(), time.Now().Add(-maxLastWordsAge))
 }
 
-// LastWords implements sidecar.Program.
-func (p *program) LastWords() string { return "" }
+// maxLastWordsAge bounds how old a complaint may be: an earlier one is none of an Envoy
+// that has ended now.
+const maxLastWordsAge = time.Minute

@@ -21,6 +21,7 @@ import (
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 var realEnvoys = flag.String("envoys", "", "real Envoys to test with, their paths separated by commas")
@@ -151,12 +152,14 @@ func (g *generations) listeners(p *process.Process) []process.Listener {
 	g.t.Helper()
 	all, err := p.Listeners()
 	must.NoError(g.t, err)
+	traffic := g.admin().Listeners(g.t.Context())
+	must.Len(g.t, 4, traffic)
 	return slices.DeleteFunc(all, func(l process.Listener) bool {
-		unwanted := l.Address == adminSocket
-		if unwanted {
-			_ = l.File.Close()
+		wanted := slices.Contains(traffic, sidecar.Address{Network: l.Network, Address: l.Address})
+		if !wanted {
+			must.NoError(g.t, l.File.Close())
 		}
-		return unwanted
+		return !wanted
 	})
 }
 
@@ -391,6 +394,30 @@ func TestReal_leftAlone(t *testing.T) {
 		<-running[0].Done()
 		for _, stream := range streams[1:] {
 			echoes(t, stream)
+		}
+	})
+}
+
+// Envoy counts the connections of each listener, one of unix domain too, by its address.
+func TestReal_open(t *testing.T) {
+	forRealEnvoys(t, func(t *testing.T, path string) {
+		g := newGenerations(t, path, 2)
+		g.start(0)
+		g.ready(0)
+		control := newControl(api{Admin: g.admin()})
+		for _, listener := range control.Listeners(t.Context()) {
+			at := listener.Address
+			if listener.Network == "unix" {
+				at = filepath.Join(g.dir, at)
+			}
+			conn, err := net.Dial(listener.Network, at)
+			must.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			eventually(t, func() bool {
+				open, err := control.Open(t.Context(), []sidecar.Address{listener})
+				must.NoError(t, err)
+				return open == 1
+			})
 		}
 	})
 }

@@ -1,12 +1,10 @@
 package envoy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"strconv"
 	"syscall"
 
@@ -63,13 +61,4 @@ func binaryReplaced(id process.Identity, path string) (bool, error) {
 	}
 	runs, err := os.Stat(id.Path("exe"))
 	return err == nil && !os.SameFile(runs, now), err
-}
-
-// sameJSON compares what two documents say, not how.
-func sameJSON(a, b []byte) (bool, error) {
-	var x, y any
-	if err := errors.Join(json.Unmarshal(a, &x), json.Unmarshal(b, &y)); err != nil {
-		return false, fmt.Errorf("compare bootstraps: %w", err)
-	}
-	return reflect.DeepEqual(x, y), nil
 }

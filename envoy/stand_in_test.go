@@ -119,7 +119,7 @@ func TestAwaitParent(t *testing.T) {
 	gone, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	must.NoError(t, err)
 	must.NoError(t, gone.Close())
-	must.True(t, isDeserted(path))
+	eventually(t, func() bool { return isDeserted(path) }) // a child that is being started has it open, too
 	waited := make(chan error, 1)
 	go func() { waited <- awaitParent(dir, 7, 4) }()
 	go func() { _ = StandIn(t.Context(), dir, 7, 4, process.User{}, nil) }()

@@ -17,6 +17,6 @@
 //
 // Reading order: process_linux.go, identity_linux.go, launch_linux.go, then
 // cgroup_linux.go with its limits, join and usage, oom_linux.go, network_linux.go, and
-// of sockets descriptors_linux.go, listeners_linux.go, take_sockets_linux.go and
-// sockets_linux.go.
+// of sockets descriptors_linux.go, listeners_linux.go, take_sockets_linux.go,
+// sockets_linux.go and siblings_linux.go; addresses_linux.go stands alone.
 package process

@@ -3,6 +3,7 @@ package process
 import (
 	"bufio"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -14,7 +15,7 @@ import (
 // address, in the network namespace of the process. It asks the kernel, which
 // also knows of those of a process that no longer answers.
 func (p *Process) Connections(local netip.AddrPort) (int, error) {
-	return p.connections(func(c connection) bool { return c.isAt(local) })
+	return p.connections(func(s netSocket) bool { return s.isAt(local) })
 }
 
 // Held counts the connections that the process itself has open at local addresses,
@@ -28,49 +29,57 @@ func (p *Process) Held(local []netip.AddrPort) (int, error) {
 	for _, socket := range open {
 		own[socket.inode] = true
 	}
-	return p.connections(func(c connection) bool { return own[c.inode] && slices.ContainsFunc(local, c.isAt) })
+	return p.connections(func(s netSocket) bool { return own[s.inode] && slices.ContainsFunc(local, s.isAt) })
 }
 
-func (p *Process) connections(wanted func(connection) bool) (int, error) {
+func (p *Process) connections(wanted func(netSocket) bool) (int, error) {
 	open := 0
-	for _, table := range []string{"tcp", "tcp6"} {
-		n, err := countConnections(p.ID.Path("net/"+table), wanted)
-		if err != nil && !os.IsNotExist(err) { // without IPv6 there is no tcp6
-			return 0, err
-		}
-		open += n
-	}
-	return open, nil
-}
-
-// countConnections counts the rows of a table for which wanted is true.
-func countConnections(path string, wanted func(connection) bool) (int, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = f.Close() }()
-	open := 0
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if c, ok := parseConnection(lines.Text()); ok && wanted(c) {
+	err := eachSocket(p.ID.PID, func(s netSocket) {
+		if !s.listens && wanted(s) {
 			open++
 		}
+	})
+	return open, err
+}
+
+// eachSocket goes through the TCP sockets of the network namespace of a process.
+func eachSocket(pid int, do func(netSocket)) error {
+	for _, table := range []string{"tcp", "tcp6"} {
+		err := eachRow(fmt.Sprintf("/proc/%d/net/%s", pid, table), do)
+		if err != nil && !os.IsNotExist(err) { // without IPv6 there is no tcp6
+			return err
+		}
 	}
-	return open, lines.Err()
+	return nil
 }
 
-// connection is one that a process holds.
-type connection struct {
-	local netip.AddrPort
-	inode uint64
+func eachRow(path string, do func(netSocket)) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if s, ok := parseNetSocket(lines.Text()); ok {
+			do(s)
+		}
+	}
+	return lines.Err()
 }
 
-// isAt tells whether it came in at an address; an unspecified one, of IPv4 or IPv6,
-// stands for all of the machine's.
-func (c connection) isAt(local netip.AddrPort) bool {
+// netSocket is one that a process has open.
+type netSocket struct {
+	local   netip.AddrPort
+	inode   uint64
+	listens bool // else it is a connection
+}
+
+// isAt tells whether it is at an address; an unspecified one, of IPv4 or IPv6, stands
+// for all of the machine's.
+func (s netSocket) isAt(local netip.AddrPort) bool {
 	at := local.Addr().Unmap()
-	return c.local.Port() == local.Port() && (at.IsUnspecified() || c.local.Addr() == at)
+	return s.local.Port() == local.Port() && (at.IsUnspecified() || s.local.Addr() == at)
 }
 
 // Fields of a line of proc_pid_net(5), tcp, and values of its state.
@@ -82,16 +91,15 @@ const (
 	netListen = "0A"
 )
 
-// parseConnection tells a connection that a process holds (one without an inode
-// is the kernel's alone) from every other socket.
-func parseConnection(line string) (connection, bool) {
+// parseNetSocket passes over what is the kernel's alone: it has no inode.
+func parseNetSocket(line string) (netSocket, bool) {
 	fields := strings.Fields(line)
-	if len(fields) <= netInode || fields[netState] == netListen || fields[netInode] == "0" {
-		return connection{}, false
+	if len(fields) <= netInode || fields[netInode] == "0" {
+		return netSocket{}, false
 	}
 	local, ok := parseNetAddress(fields[netLocal])
 	inode, err := strconv.ParseUint(fields[netInode], 10, 64)
-	return connection{local, inode}, ok && err == nil
+	return netSocket{local, inode, fields[netState] == netListen}, ok && err == nil
 }
 
 // parseNetAddress reads "0100007F:1F90": 32-bit words in the byte order of the

@@ -193,7 +193,7 @@ func TestHotRestart_token(t *testing.T) {
 	s := b.startServing()
 	b.giveToken("new")
 	eventually(t, func() bool { return s.Status().Epoch == 1 })
-	b.mustSay("Hot restart 1 (its bootstrap has changed)")
+	b.mustSay("Hot restart 1 (its token has changed)")
 	must.Eq(t, "new", b.consul.Registrar(), must.Sprint("Consul configures a proxy with the token that registered it"))
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/fd/%d", s.Status().Process.PID, envoy.BootstrapFD))
 	must.NoError(t, err)
