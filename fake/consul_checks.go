@@ -211,17 +211,25 @@ func (c *Consul) onCheck(w http.ResponseWriter, r *http.Request, f func(*check) 
 
 // listedCheck is one in the agent's list, with what Consul's library does not read.
 type listedCheck struct {
-	api.AgentCheck
+	*api.AgentCheck
 
 	Interval string
 }
 
 func (c *Consul) listChecks(w http.ResponseWriter, r *http.Request) {
+	fits, err := filterOf(r)
+	if err != nil {
+		refuseFilter(w, err)
+		return
+	}
 	c.mu.Lock()
-	all := make(map[string]listedCheck, len(c.checks))
+	listed := map[string]listedCheck{}
 	for id, chk := range c.checks {
-		all[id] = listedCheck{chk.AgentCheck, chk.interval}
+		now := chk.AgentCheck
+		if fit, err := fits(&now); err == nil && fit {
+			listed[id] = listedCheck{&now, chk.interval}
+		}
 	}
 	c.mu.Unlock()
-	answerFiltered(w, r, all)
+	answer(w, listed)
 }
