@@ -40,13 +40,13 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, consul: fake.StartConsul(t)}
-	w.register("web", "http")
+	w.register("web")
 	return w
 }
 
 // register is what Nomad does with a service of the group.
-func (w *world) register(name, label string, checks ...*api.AgentServiceCheck) {
-	w.consul.Add(&api.AgentServiceRegistration{ID: groupPrefix + name + "-" + label, Name: name, Address: "127.0.0.1", Port: 8080, Checks: checks})
+func (w *world) register(name string, checks ...*api.AgentServiceCheck) {
+	w.consul.Add(&api.AgentServiceRegistration{ID: groupPrefix + name + "-http", Name: name, Address: "127.0.0.1", Port: 8080, Checks: checks})
 }
 
 func (w *world) node() Node {
@@ -132,7 +132,7 @@ func eventually(t *testing.T, condition func() bool) {
 // listening is a free port of an address at which somebody accepts connections.
 func listening(t *testing.T) (address string, port int) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is a test's
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
 	port = listener.Addr().(*net.TCPAddr).Port

@@ -95,7 +95,7 @@ func TestOwn_renamed(t *testing.T) {
 	o := w.admitted()
 	w.relabel()
 	w.consul.Remove(movedID)
-	w.register("shop", "http")
+	w.register("shop")
 	must.Eq(t, sidecar.Withdrawn, look(t, o).Presence)
 	must.Eq(t, 0, w.said("and the group has"), must.Sprint("it may be about to go, too"))
 	o.gone = o.gone.Add(-probation)

@@ -78,7 +78,7 @@ func TestNomads_registeredAgain(t *testing.T) {
 func TestNomads_followsChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.register("web", "http", &api.AgentServiceCheck{CheckID: "up", Name: "up", TTL: "1h", Status: api.HealthPassing})
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TTL: "1h", Status: api.HealthPassing})
 	n := w.dropIn()
 	look(t, n)
 	tell(t, n, opened)

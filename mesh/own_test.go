@@ -28,7 +28,7 @@ func TestOwn_join(t *testing.T) {
 func TestOwn_followsChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.register("web", "http", &api.AgentServiceCheck{CheckID: "up", Name: "is it up", HTTP: "http://127.0.0.1:8080", Interval: "10s", Status: api.HealthPassing})
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "is it up", HTTP: "http://127.0.0.1:8080", Interval: "10s", Status: api.HealthPassing})
 	o := w.admitted()
 	must.Eq(t, deregisterAfter, w.consul.Proxy().Checks[0].DeregisterCriticalServiceAfter)
 

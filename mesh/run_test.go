@@ -72,7 +72,7 @@ func TestRun_tcp(t *testing.T) {
 
 func TestRun_grpc(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is a test's
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
 	server, state := grpc.NewServer(), health.NewServer()
 	healthpb.RegisterHealthServer(server, state)

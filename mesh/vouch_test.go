@@ -35,10 +35,8 @@ func (a *patient) check(id string) *api.AgentServiceCheck {
 	return &api.AgentServiceCheck{CheckID: id, Name: id, HTTP: a.URL + "/health", Interval: "10s"}
 }
 
-// notRun is what is said of a check that Consul has not run.
-func notRun(name string) string {
-	return `the service's check "` + name + `" is critical: Consul has not run it yet`
-}
+// notRun is what is said of the check "up" when Consul has not run it.
+const notRun = `the service's check "up" is critical: Consul has not run it yet`
 
 // Until Consul has run a check the driver does, where it knows it; then Consul's word
 // counts, and nobody asks the app or the agent any more.
@@ -47,7 +45,7 @@ func TestVouch(t *testing.T) {
 	w := newWorld(t)
 	w.dataDir = w.consul.KeepDefinitions(t)
 	a := startPatient(t, 503)
-	w.register("web", "http", a.check("up"))
+	w.register("web", a.check("up"))
 	o := w.joined()
 	look(t, o)
 	reply := tell(t, o, opened)
@@ -123,8 +121,8 @@ func TestVouch_unknown(t *testing.T) {
 		port  int
 		held  string
 	}{
-		{"http", &api.AgentServiceCheck{CheckID: "up", HTTP: "http://127.0.0.1/", Interval: "10s", Name: "up"}, port, notRun("up")},
-		{"script", &api.AgentServiceCheck{CheckID: "up", TTL: "30s", Name: "up"}, port, notRun("up")},
+		{"http", &api.AgentServiceCheck{CheckID: "up", HTTP: "http://127.0.0.1/", Interval: "10s", Name: "up"}, port, notRun},
+		{"script", &api.AgentServiceCheck{CheckID: "up", TTL: "30s", Name: "up"}, port, notRun},
 		{"tcp", &api.AgentServiceCheck{CheckID: "up", TCP: "127.0.0.1:1", Interval: "10s", Name: "up"}, port, ""},
 		{"tcp, and nobody listens", &api.AgentServiceCheck{CheckID: "up", TCP: "127.0.0.1:1", Interval: "10s", Name: "up"}, 1, "connection refused"},
 		{"begins well", &api.AgentServiceCheck{CheckID: "up", TTL: "30s", Name: "up", Status: api.HealthPassing}, 1, ""},
@@ -132,7 +130,7 @@ func TestVouch_unknown(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.register("web", "http", tc.check)
+			w.register("web", tc.check)
 			w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = tc.port })
 			o := w.joined()
 			look(t, o)
@@ -151,7 +149,7 @@ func TestVouch_outputIsDiscarded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, port := listening(t)
-	w.register("web", "http", &api.AgentServiceCheck{CheckID: "up", Name: "up", TCP: "127.0.0.1:1", Interval: "10s"})
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TCP: "127.0.0.1:1", Interval: "10s"})
 	w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = port })
 	o := w.joined()
 	look(t, o)
@@ -159,7 +157,7 @@ func TestVouch_outputIsDiscarded(t *testing.T) {
 	o.ready.vouch.first["up"] = time.Now().Add(-10*time.Second - firstRun)
 	for range 2 {
 		reply := tell(t, o, opened)
-		must.Eq(t, notRun("up"), reply.Held)
+		must.Eq(t, notRun, reply.Held)
 		must.GreaterEq(t, renewLeast, reply.Again)
 	}
 }
@@ -169,11 +167,11 @@ func TestVouch_unreadable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.dataDir = "/dev/null"
-	w.register("web", "http", &api.AgentServiceCheck{CheckID: "up", Name: "up", HTTP: "http://127.0.0.1/", Interval: "10s"})
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", HTTP: "http://127.0.0.1/", Interval: "10s"})
 	o := w.joined()
 	look(t, o)
 	for range 2 {
-		must.Eq(t, notRun("up"), tell(t, o, opened).Held)
+		must.Eq(t, notRun, tell(t, o, opened).Held)
 	}
 	must.Eq(t, 1, w.said("Waits until Consul has run the checks of the service"))
 }
@@ -191,7 +189,7 @@ func TestVouch_hanging(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		checks = append(checks, &api.AgentServiceCheck{CheckID: id, HTTP: server.URL, Interval: "10s"})
 	}
-	w.register("web", "http", checks...)
+	w.register("web", checks...)
 	o := w.joined()
 	look(t, o)
 	began := time.Now()
