@@ -88,7 +88,7 @@ func (c *Client) target(checkID string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var kept struct{ ChkType *Target }
 	if err := json.NewDecoder(io.LimitReader(file, mostDefinition)).Decode(&kept); err != nil {
 		return nil, err

@@ -19,9 +19,12 @@ import (
 const (
 	queryWait = 5 * time.Minute // of one blocking query
 
-	// queryPause is the average time between two answers: each is about all
-	// services of the node, and there may be a thousand. queryBurst changes that come
-	// close together after a quiet time are each heard at once.
+	// Each answer is about all services of the node, and there may be thousands. So
+	// there are queryShare of each between two answers on average, but never more than
+	// queryPause. queryBurst changes that come close together after a quiet time are
+	// each heard at once.
+	queryShare = 500 * time.Microsecond
+	queryLeast = 50 * time.Millisecond
 	queryPause = time.Second
 	queryBurst = 5
 
@@ -34,6 +37,7 @@ const (
 // differs from the answer at index, 0 for at once, and gives the index of that.
 type query struct {
 	doing string
+	pause func() time.Duration // between two answers, on average
 	ask   func(ctx context.Context, c *Client, index uint64) (uint64, error)
 }
 
@@ -42,7 +46,7 @@ type query struct {
 func (q query) run(ctx context.Context, c *Client, complain func(error)) {
 	index, told := uint64(0), ""
 	retry := pace.Backoff{Min: queryRetry, Max: queryRetryMax}
-	answers := rate.NewLimiter(rate.Every(queryPause), queryBurst)
+	answers := rate.NewLimiter(rate.Every(q.pause()), queryBurst)
 	for ctx.Err() == nil {
 		next, err := q.once(ctx, c, index)
 		if err == nil {
@@ -51,6 +55,7 @@ func (q query) run(ctx context.Context, c *Client, complain func(error)) {
 			}
 			index, told = next, ""
 			retry.Reset()
+			answers.SetLimit(rate.Every(q.pause()))
 			_ = answers.Wait(ctx)
 			continue
 		}

@@ -67,11 +67,11 @@ func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(e
 	catalog := catalogQuery{watch: w, node: node}
 	var all sync.WaitGroup
 	for _, q := range []query{
-		{"follow the services of node " + node, catalog.ask},
-		{"follow the checks of node " + node, func(ctx context.Context, c *Client, index uint64) (uint64, error) {
+		{"follow the services of node " + node, w.pause, catalog.ask},
+		{"follow the checks of node " + node, w.pause, func(ctx context.Context, c *Client, index uint64) (uint64, error) {
 			return w.askChecks(ctx, c, node, index)
 		}},
-		{"follow proxy-defaults", w.askCentral},
+		{"follow proxy-defaults", w.pause, w.askCentral},
 	} {
 		own, err := c.separate()
 		if err != nil {
@@ -84,4 +84,11 @@ func (w *Watch) Run(ctx context.Context, c *Client, node string, complain func(e
 		})
 	}
 	all.Wait()
+}
+
+// pause is the average time between two answers about as many services as there are.
+func (w *Watch) pause() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return min(max(queryLeast, time.Duration(len(w.services))*queryShare), queryPause)
 }

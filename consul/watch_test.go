@@ -288,9 +288,10 @@ func TestWatch_rotatedToken(t *testing.T) {
 		agent.answers <- &nodeAnswer{index: 0}
 		client.SetTokens(Tokens{Agent: "new"})
 	}
-	must.Less(t, queryPause/2, time.Since(began))
-	agent.answers <- &nodeAnswer{index: 0}
-	must.GreaterEq(t, queryPause/2, time.Since(began))
+	for range 4 {
+		agent.answers <- &nodeAnswer{index: 0}
+	}
+	must.GreaterEq(t, 3*queryLeast, time.Since(began))
 	agent.mu.Lock()
 	defer agent.mu.Unlock()
 	must.Eq(t, []string{"old", "new", "new"}, agent.tokens[:3])
@@ -309,6 +310,18 @@ func TestWatch_many(t *testing.T) {
 	w.sawCentral(2)
 	for _, news := range all {
 		heard(t, news, "proxy-defaults have changed")
+	}
+}
+
+// What many services cost is not asked for often.
+func TestWatch_pause(t *testing.T) {
+	t.Parallel()
+	for services, want := range map[int]time.Duration{0: queryLeast, 400: 200 * time.Millisecond, 5000: queryPause} {
+		w := Watch{services: digests{}}
+		for i := range services {
+			w.services[fmt.Sprint(i)] = 1
+		}
+		must.Eq(t, want, w.pause())
 	}
 }
 

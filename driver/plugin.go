@@ -43,7 +43,9 @@ type Plugin struct {
 	pool   consul.Pool
 	agents consul.Agents
 	watch  nodeWatch
-	timing sidecar.Timing
+
+	addresses process.Addresses
+	timing    sidecar.Timing
 
 	environ environ
 	machine machine

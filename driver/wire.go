@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -63,6 +64,9 @@ func (x *proxy) host() sidecar.Host {
 		Log:     x.plugin.log,
 		Timing:  x.plugin.timing,
 		Changed: x.changed,
+
+		Addresses:  &x.plugin.addresses,
+		AppListens: func() []netip.AddrPort { return x.spec.Life.Run.Cgroup.SiblingListeners(x.config.AllocID + ".") },
 		Spread: func() (within time.Duration, never bool) {
 			within, never, _ = x.plugin.config.Load().spread() // SetConfig takes no other
 			return within, never

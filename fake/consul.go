@@ -33,6 +33,7 @@ type Consul struct {
 
 	serviceTable, checkTable, configTable *table
 
+	dataDir   string // where definitions of checks are kept; empty for nowhere
 	registrar string // the token of the latest registration
 	reads     map[string]int
 	requests  map[string]int // by "METHOD route"

@@ -14,7 +14,8 @@ import (
 type check struct {
 	api.AgentCheck
 
-	alias string // the service that it stands for; empty for none
+	alias    string // the service that it stands for; empty for none
+	interval string // as it was registered
 }
 
 // ReadySuffix is what the IDs of the driver's own checks of a sidecar end in.
@@ -77,6 +78,16 @@ func (c *Consul) checksChanged(serviceID string) {
 	c.change(c.checkTable)
 }
 
+// SetOutput has a check print something, as at its first run.
+func (c *Consul) SetOutput(id, status, output string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if chk, ok := c.checks[id]; ok {
+		chk.Status, chk.Output = status, output
+		c.checksChanged(chk.ServiceID)
+	}
+}
+
 // setChecks gives a service the checks that it is registered with.
 func (c *Consul) setChecks(reg *api.AgentServiceRegistration, replace bool) {
 	definitions := slices.Clone(reg.Checks)
@@ -110,7 +121,8 @@ func (c *Consul) putCheck(id string, d *api.AgentServiceCheck, reg *api.AgentSer
 	if known, ok := c.checks[id]; ok {
 		status, output = known.Status, known.Output
 	}
-	c.checks[id] = &check{alias: d.AliasService, AgentCheck: api.AgentCheck{
+	c.keepDefinition(id, d)
+	c.checks[id] = &check{alias: d.AliasService, interval: d.Interval, AgentCheck: api.AgentCheck{
 		Node: Node, CheckID: id, Name: cmp.Or(d.Name, fmt.Sprintf("Service '%s' check", reg.Name)), Status: status, Notes: d.Notes, Output: output,
 		ServiceID: reg.ID, ServiceName: reg.Name, Type: typeOf(d),
 	}}
@@ -197,13 +209,27 @@ func (c *Consul) onCheck(w http.ResponseWriter, r *http.Request, f func(*check) 
 	}
 }
 
+// listedCheck is one in the agent's list, with what Consul's library does not read.
+type listedCheck struct {
+	*api.AgentCheck
+
+	Interval string
+}
+
 func (c *Consul) listChecks(w http.ResponseWriter, r *http.Request) {
+	fits, err := filterOf(r)
+	if err != nil {
+		refuseFilter(w, err)
+		return
+	}
 	c.mu.Lock()
-	all := make(map[string]*api.AgentCheck, len(c.checks))
+	listed := map[string]listedCheck{}
 	for id, chk := range c.checks {
 		now := chk.AgentCheck
-		all[id] = &now
+		if fit, err := fits(&now); err == nil && fit {
+			listed[id] = listedCheck{&now, chk.interval}
+		}
 	}
 	c.mu.Unlock()
-	answerFiltered(w, r, all)
+	answer(w, listed)
 }

@@ -193,7 +193,7 @@ func agentService(reg *api.AgentServiceRegistration) *api.AgentService {
 func answerFiltered[T any](w http.ResponseWriter, r *http.Request, all map[string]T) {
 	fits, err := filterOf(r)
 	if err != nil {
-		http.Error(w, "Failed to create boolean expression evaluator: "+err.Error(), http.StatusBadRequest)
+		refuseFilter(w, err)
 		return
 	}
 	for id, item := range all {
@@ -202,6 +202,10 @@ func answerFiltered[T any](w http.ResponseWriter, r *http.Request, all map[strin
 		}
 	}
 	answer(w, all)
+}
+
+func refuseFilter(w http.ResponseWriter, err error) {
+	http.Error(w, "Failed to create boolean expression evaluator: "+err.Error(), http.StatusBadRequest)
 }
 
 // filterOf is the request's ?filter=.

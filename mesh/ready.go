@@ -19,7 +19,7 @@ import (
 type ready struct {
 	parent  string             // its ID; empty for none
 	address string             // where the parent accepts connections
-	checks  []*api.HealthCheck // the parent's, as the agent had them last
+	checks  []*api.HealthCheck // the parent's, as the agent had them last; nil before
 	own     []*api.HealthCheck // the proxy's, likewise
 	vouch   vouch
 	seen    string // the checks as they were when they were last judged
@@ -56,7 +56,7 @@ func (r *ready) saw(proxyID string, proxy, parent *consul.Health) (altered bool)
 // ofService are the checks of a service, without the node's but for maintenance:
 // Consul counts those for the proxy, too.
 func ofService(health *consul.Health) []*api.HealthCheck {
-	var list []*api.HealthCheck
+	list := []*api.HealthCheck{} // nil stands for not known
 	for _, check := range sorted(health.Checks) {
 		if check.ServiceID != "" || isMaintenance(check) {
 			list = append(list, check)

@@ -79,7 +79,7 @@ func runHTTP(ctx context.Context, target *consul.Target) verdict {
 	if err != nil {
 		return verdictOn(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, mostOfAnswer)) // the status says all
 	return verdict{statusOf(resp.StatusCode), fmt.Sprintf("%s answers %s: %s", req.URL.Redacted(), resp.Status, firstLine(string(body)))}
 }
@@ -106,7 +106,7 @@ func runGRPC(ctx context.Context, target *consul.Target) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: service})
 	if err != nil {
 		return err

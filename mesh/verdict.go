@@ -12,7 +12,7 @@ import (
 )
 
 // readyNote is what the ready check says when all is well.
-const readyNote = "the proxy is ready, the local service accepts connections and its checks are well"
+const readyNote = "the proxy is ready, and the local service accepts connections"
 
 // verdict is what peers are told: the ready check's status, and the sentence that
 // goes with it, which is never empty.

@@ -58,14 +58,15 @@ func TestExternal_native(t *testing.T) {
 	s := b.started()
 	must.Eq(t, "web", s.Status().Place.Service)
 	must.Eq(t, proxyID, s.Status().Place.ID)
-	must.Eq(t, "critical", b.consul.CheckStatus(nomadsCheck), must.Sprint("it would let peers in before the app is there"))
+	must.Eq(t, "ttl", b.consul.Check(nomadsCheck).Type, must.Sprint("Nomad's would let peers in before the app is there"))
+	must.Eq(t, "critical", b.consul.CheckStatus(nomadsCheck))
 	must.Eq(t, "critical", b.consul.Ready())
 	link, err := filepath.EvalSymlinks(filepath.Join("/proc", strconv.Itoa(s.Status().Process.PID), "fd", "4"))
 	must.NoError(t, err)
 	must.Eq(t, b.life.Run.Root, link)
 
 	b.startApp()
-	eventually(t, func() bool { return b.consul.Ready() == "passing" })
+	eventually(t, func() bool { return b.consul.Ready() == "passing" && b.consul.CheckStatus(nomadsCheck) == "passing" })
 
 	found := b.attach(s.State())
 	eventually(t, b.sawEvent("Found Envoy again"))

@@ -1,0 +1,198 @@
+package mesh
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/shoenig/test/must"
+)
+
+// patient is an app whose health a test sets.
+type patient struct {
+	*httptest.Server
+
+	status atomic.Int64
+	asked  atomic.Int64
+}
+
+func startPatient(t *testing.T, status int64) *patient {
+	a := &patient{}
+	a.status.Store(status)
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		a.asked.Add(1)
+		w.WriteHeader(int(a.status.Load()))
+	}))
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *patient) check(id string) *api.AgentServiceCheck {
+	return &api.AgentServiceCheck{CheckID: id, Name: id, HTTP: a.URL + "/health", Interval: "10s"}
+}
+
+// notRun is what is said of the check "up" when Consul has not run it.
+const notRun = `the service's check "up" is critical: Consul has not run it yet`
+
+// Until Consul has run a check the driver does, where it knows it; then Consul's word
+// counts, and nobody asks the app or the agent any more.
+func TestVouch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dataDir = w.consul.KeepDefinitions(t)
+	a := startPatient(t, 503)
+	w.register("web", a.check("up"))
+	o := w.joined()
+	look(t, o)
+	reply := tell(t, o, opened)
+	must.StrContains(t, reply.Held, `the service's check "up" is critical: `+a.URL+`/health answers 503 Service Unavailable`)
+	must.Less(t, time.Second, reply.Again)
+	must.Eq(t, warmingPort, w.consul.Proxy().Port, must.Sprint("peers are told of it when they may come"))
+
+	a.status.Store(429)
+	must.Eq(t, "", tell(t, o, opened).Held)
+	must.Eq(t, api.HealthWarning, w.consul.Ready())
+	a.status.Store(200)
+	reply = tell(t, o, opened)
+	must.Eq(t, "", reply.Held)
+	must.Between(t, time.Second/2, reply.Again, 5*time.Second)
+	w.is(api.HealthPassing, readyNote)
+	must.Eq(t, 21000, w.consul.Proxy().Port)
+
+	a.status.Store(500)
+	must.StrContains(t, tell(t, o, opened).Held, "answers 500")
+	w.consul.SetOutput("up", api.HealthPassing, "HTTP GET: 200 OK")
+	reply = follow(t, o, opened)
+	must.Eq(t, "", reply.Held, must.Sprint("Consul says so"))
+	must.GreaterEq(t, renewLeast, reply.Again)
+	asked, requests := a.asked.Load(), w.consul.Requests()
+	tell(t, o, opened)
+	must.Eq(t, asked, a.asked.Load())
+	must.Eq(t, requests+1, w.consul.Requests())
+}
+
+// A check that is put into the place of another is critical in Consul until it was run
+// first: peers stay when the service is well.
+func TestVouch_replacedCheck(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string]bool{"definition is known": true, "definition is not known": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if known {
+				w.dataDir = w.consul.KeepDefinitions(t)
+			}
+			a := startPatient(t, 200)
+			w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = portOf(t, a) })
+			o := w.admitted()
+			service := w.consul.Service(webID)
+			service.Checks = api.AgentServiceChecks{a.check("new")}
+			w.consul.Add(service)
+			must.Eq(t, api.HealthCritical, w.consul.CheckStatus("new"))
+			reply := follow(t, o, opened)
+			must.Eq(t, "", reply.Held)
+			must.Between(t, time.Second/2, reply.Again, 5*time.Second)
+			w.is(api.HealthPassing, readyNote)
+			must.Eq(t, known, a.asked.Load() > 0)
+
+			w.consul.SetOutput("new", api.HealthCritical, "HTTP GET: 404")
+			must.StrContains(t, follow(t, o, opened).Held, "HTTP GET: 404")
+		})
+	}
+}
+
+func portOf(t *testing.T, a *patient) int {
+	t.Helper()
+	return a.Listener.Addr().(*net.TCPAddr).Port
+}
+
+// What Consul does not show is not guessed of a service that was never well; a
+// connection is all that a TCP check makes.
+func TestVouch_unknown(t *testing.T) {
+	t.Parallel()
+	_, port := listening(t)
+	for _, tc := range []struct {
+		name  string
+		check *api.AgentServiceCheck
+		port  int
+		held  string
+	}{
+		{"http", &api.AgentServiceCheck{CheckID: "up", HTTP: "http://127.0.0.1/", Interval: "10s", Name: "up"}, port, notRun},
+		{"script", &api.AgentServiceCheck{CheckID: "up", TTL: "30s", Name: "up"}, port, notRun},
+		{"tcp", &api.AgentServiceCheck{CheckID: "up", TCP: "127.0.0.1:1", Interval: "10s", Name: "up"}, port, ""},
+		{"tcp, and nobody listens", &api.AgentServiceCheck{CheckID: "up", TCP: "127.0.0.1:1", Interval: "10s", Name: "up"}, 1, "connection refused"},
+		{"begins well", &api.AgentServiceCheck{CheckID: "up", TTL: "30s", Name: "up", Status: api.HealthPassing}, 1, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.register("web", tc.check)
+			w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = tc.port })
+			o := w.joined()
+			look(t, o)
+			reply := tell(t, o, opened)
+			if tc.held == "" {
+				must.Eq(t, "", reply.Held)
+				return
+			}
+			must.StrContains(t, reply.Held, tc.held)
+		})
+	}
+}
+
+// An agent that discards what checks print is believed after the time of a first run.
+func TestVouch_outputIsDiscarded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, port := listening(t)
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TCP: "127.0.0.1:1", Interval: "10s"})
+	w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = port })
+	o := w.joined()
+	look(t, o)
+	must.Eq(t, "", tell(t, o, opened).Held)
+	o.ready.vouch.first["up"] = time.Now().Add(-10*time.Second - firstRun)
+	for range 2 {
+		reply := tell(t, o, opened)
+		must.Eq(t, notRun, reply.Held)
+		must.GreaterEq(t, renewLeast, reply.Again)
+	}
+}
+
+// A data directory that may not be read is told of once, and Consul is waited for.
+func TestVouch_unreadable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dataDir = "/dev/null"
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", HTTP: "http://127.0.0.1/", Interval: "10s"})
+	o := w.joined()
+	look(t, o)
+	for range 2 {
+		must.Eq(t, notRun, tell(t, o, opened).Held)
+	}
+	must.Eq(t, 1, w.said("Waits until Consul has run the checks of the service"))
+}
+
+// All runs together are bounded.
+func TestVouch_hanging(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dataDir = w.consul.KeepDefinitions(t)
+	gone := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(gone) })
+	var checks []*api.AgentServiceCheck
+	for _, id := range []string{"a", "b", "c"} {
+		checks = append(checks, &api.AgentServiceCheck{CheckID: id, HTTP: server.URL, Interval: "10s"})
+	}
+	w.register("web", checks...)
+	o := w.joined()
+	look(t, o)
+	began := time.Now()
+	must.StrContains(t, tell(t, o, opened).Held, "deadline exceeded")
+	must.Less(t, 2*vouchTime, time.Since(began))
+}
