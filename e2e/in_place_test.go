@@ -52,21 +52,29 @@ func TestInPlace(t *testing.T) {
 				if change.within != nil && !slices.Contains(change.within, f) {
 					continue
 				}
-				change.change(&now)
-				now.planned(t, c)
-				underLoad(t, agents.AskEcho(s.upstream), fmt.Sprintf("in place (%s): %s", f, change.name), 0, func() {
-					var before []string
-					if change.check {
-						before = s.checks(t)
-					}
-					now.submit(t, c)
-					s.followed(t, now, before)
-				})
+				t.Run(change.name, func(t *testing.T) { s.changed(t, &now, change) })
 			}
 			must.NoError(t, c.PurgeJobs(t.Context()))
 			nothingLeft(t, c)
 		})
 	}
+}
+
+// changed makes one change under load, and leaves the mesh some time to be wrong.
+func (s *shop) changed(t *testing.T, now *stall, to inPlace) {
+	t.Helper()
+	to.change(now)
+	now.planned(t, s.Cluster)
+	client := awaitRunning(t, s.Cluster, "shopper", "shopper")
+	underLoad(t, agents.AskEcho(s.upstream), fmt.Sprintf("in place (%s): %s", now.form, to.name), 0, func() {
+		var before []string
+		if to.check {
+			before = s.checks(t)
+		}
+		now.submit(t, s.Cluster)
+		s.followed(t, *now, before)
+		s.takes(t, client, 2*loadRate)
+	})
 }
 
 // followed waits until the services are as the job has them, with checks that Consul

@@ -24,8 +24,9 @@ var (
 // shardTests are the tests of all shards but the last, which runs whatever is not
 // here. Those that count failed connections stay together: they want it quiet.
 var shardTests = [][]string{{
-	"TestCalculator", "TestCount", "TestFaults", "TestHotRestart", "TestInterrupted",
-	"TestNative", "TestNative_gateway", "TestNodeDrain", "TestSoak",
+	"TestCalculator", "TestCount", "TestCrash_twice", "TestFaults", "TestHotRestart",
+	"TestInPlace", "TestInPlace_promotion", "TestInPlace_weights", "TestInterrupted",
+	"TestNative", "TestNative_gateway", "TestNodeDrain", "TestReboot", "TestSoak",
 }}
 
 // processorsPerShard are what a cluster under load keeps busy at times.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -37,7 +38,7 @@ func (s *stream) say(line string) error {
 		return err
 	}
 	if !s.lines.Scan() || s.lines.Text() != line {
-		return fmt.Errorf("the stream is cut, or answers %q: %w", s.lines.Text(), s.lines.Err())
+		return errors.Join(fmt.Errorf("the stream is cut, or answers %q", s.lines.Text()), s.lines.Err())
 	}
 	return nil
 }
