@@ -47,7 +47,7 @@ func TestTold_checkIsRemoved(t *testing.T) {
 			client, err := api.NewClient(&api.Config{Address: b.consul.URL})
 			must.NoError(t, err)
 			must.NoError(t, spoil(client.Agent()))
-			const note = "the proxy is ready, the local service accepts connections and its checks are well"
+			const note = "the proxy is ready, and the local service accepts connections"
 			eventually(t, func() bool {
 				check := b.consul.Check(proxyID + ":ready")
 				return check != nil && check.Status == api.HealthPassing && check.Output == note
@@ -85,7 +85,7 @@ func TestTold_output(t *testing.T) {
 	})
 	b.startApp()
 	serves(t, s)
-	must.Eq(t, "the proxy is ready, the local service accepts connections and its checks are well", output())
+	must.Eq(t, "the proxy is ready, and the local service accepts connections", output())
 	b.crash(s)
 	must.StrHasPrefix(t, "Envoy was killed by signal 9 (SIGKILL), and could not be started again: ", output())
 	b.destroyed(s)
