@@ -22,6 +22,9 @@ func (s *supervisor) keepSockets(ctx context.Context) {
 	asking, cancel := s.calm(ctx, s.Timing.Request)
 	defer cancel()
 	carrying := s.program.Control().Listeners(asking)
+	if carrying == nil {
+		return // what is kept still holds
+	}
 	found, err := s.current().proc.Listeners()
 	if err != nil {
 		s.Log.Debug("could not keep the sockets of the program, so a crash will refuse connections", "proxy", s.place().ID, "error", err)
