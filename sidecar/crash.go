@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
 )
 
@@ -53,6 +54,22 @@ func (s *Sidecar) lastWords() string {
 		return " (its last words: " + words + ")"
 	}
 	return ""
+}
+
+// wordsTime is ample for what a program has written to come to its log.
+const wordsTime = 300 * time.Millisecond
+
+// awaitLastWords are those of a program that has just ended, which its log may not have
+// yet.
+func (s *Sidecar) awaitLastWords(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, wordsTime)
+	defer cancel()
+	for {
+		words := s.lastWords()
+		if words != "" || pace.Wait(ctx, wordsTime/10) != nil {
+			return words
+		}
+	}
 }
 
 // mend finds out beside what the next generation is started with: that reads files of

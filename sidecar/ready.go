@@ -97,5 +97,5 @@ func (s *Sidecar) diedEarly(ctx context.Context, g generation, next *Launch) err
 	if reason := next.Check(ctx); reason != nil {
 		return fmt.Errorf("%w; %w", err, reason)
 	}
-	return fmt.Errorf("%w; it accepts what it reads%s", err, cmp.Or(s.lastWords(), ", so see the task's log for the reason"))
+	return fmt.Errorf("%w; it accepts what it reads%s", err, cmp.Or(s.awaitLastWords(ctx), ", so see the task's log for the reason"))
 }
