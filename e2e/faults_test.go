@@ -139,11 +139,17 @@ func openShopper(t *testing.T, c *agents.Cluster, job string) *shop {
 	client := awaitRunning(t, s.Cluster, "shopper", "shopper")
 	s.upstream, err = agents.Port(client, "up_shop")
 	must.NoError(t, err)
+	s.answers(t)
+	return s
+}
+
+// answers waits until the client has heard of an instance.
+func (s *shop) answers(t *testing.T) {
+	t.Helper()
 	eventually(t, 20*time.Second, func(ctx context.Context) error {
 		_, err := agents.SendLine(ctx, "tcp", s.upstream, "hello")
 		return err
 	})
-	return s
 }
 
 // submit sends the server's job as it is now, and does not wait for what follows.

@@ -114,6 +114,7 @@ func (s *shop) servesAfterReboot(t *testing.T) {
 	var err error
 	s.upstream, err = agents.Port(client, "up_shop") // the allocation may be another
 	must.NoError(t, err)
+	s.answers(t)
 	underLoad(t, agents.AskEcho(s.upstream), "after a reboot of the node", 0, func() {
 		s.takes(t, client, 10*loadRate)
 	})
