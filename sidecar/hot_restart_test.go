@@ -46,7 +46,10 @@ func TestHotRestart(t *testing.T) {
 func TestHotRestart_twoLeave(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.WellBehaved)
-	s := b.startServing()
+	b.life.DrainTimeout = 5 * time.Second
+	b.startApp()
+	s := b.started()
+	serves(t, s)
 	for range 2 {
 		b.connect()
 		b.restarted(s)
@@ -54,7 +57,7 @@ func TestHotRestart_twoLeave(t *testing.T) {
 	must.NoError(t, s.Signal(syscall.SIGHUP))
 	eventually(t, b.sawEvent("A hot restart is to follow (SIGHUP) when generation 0 has left"))
 	must.Eq(t, 2, s.Leaving())
-	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; 1 connections were cut, as their time was over (drain.timeout, 1s)"))
+	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; 1 connections were cut, as their time was over (drain.timeout, 5s)"))
 	eventually(t, func() bool { return s.Status().Epoch == 3 })
 
 	// A stop does not wait for those that leave.
