@@ -11,7 +11,7 @@
 //	restart.go  what traffic loses when the agent is restarted
 //	services.go registrations
 //	checks.go   their checks
-//	definitions.go  how the agent runs them
+//	definitions.go how the agent runs them
 //	watch.go    what changes on the node, once for all who follow
 //	follower.go who is told of what
 //	query.go    the blocking queries that it asks

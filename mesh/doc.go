@@ -8,7 +8,13 @@
 //	own.go           the member that we register
 //	look.go          what has become of it
 //	nomads.go        the member that Nomad's own Connect registers
+//	replaced.go      its checks of Nomad's, and ours in their places
+//	ready.go         the ready check of both, and what it follows
+//	verdict.go       what it says; pure
+//	vouch.go         checks that Consul has not run yet, run for it
+//	run.go           one run of one
 //	none.go          a proxy that is no member
 //
-// Nobody polls here: the watch of the node says when it is time to look.
+// Nobody polls here: the watch of the node says when it is time to look. Only while
+// Consul has not run a check of the service itself is it looked at again and again.
 package mesh

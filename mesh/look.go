@@ -100,6 +100,9 @@ func (o *Own) orphaned(ctx context.Context) (sidecar.Finding, error) {
 		return sidecar.Finding{}, err
 	}
 	next := o.reg.successor(group)
+	if next != nil && next.ID == o.parent.ID { // it has come back meanwhile
+		return o.missing(true), nil
+	}
 	if next == nil {
 		finding := o.missing(false)
 		if finding.Presence == sidecar.Withdrawn {

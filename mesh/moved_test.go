@@ -88,6 +88,21 @@ func TestOwn_movedBeforeItWasFound(t *testing.T) {
 	must.Eq(t, []string{movedID}, w.consul.Services())
 }
 
+// A service that comes back while it is looked for has not moved.
+func TestOwn_backMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.admitted()
+	w.consul.Remove(webProxyID)
+	found, err := o.orphaned(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, sidecar.Withdrawn, found.Presence)
+	o.gone = o.gone.Add(-probation)
+	must.Eq(t, sidecar.Lost, look(t, o).Presence)
+	tell(t, o, opened)
+	w.is(api.HealthPassing, readyNote)
+}
+
 // A service that is renamed has nobody before it any more, which is said once.
 func TestOwn_renamed(t *testing.T) {
 	t.Parallel()
