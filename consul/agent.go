@@ -36,6 +36,7 @@ type Self struct {
 	DebugConfig struct {
 		ConnectEnabled bool
 		DevMode        bool
+		DataDir        string // empty in dev mode
 		LeaveOnTerm    bool
 		GRPCPort       *int // nil when the agent does not tell; up to Consul 1.13 there is nothing else
 	}

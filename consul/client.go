@@ -27,10 +27,6 @@ type Config struct {
 	// empty to ask the agent.
 	GRPCAddress string
 	GRPCCAFile  string
-
-	// DataDir is the agent's data directory, for what its API does not tell of
-	// checks; empty where the operator does not say that it may be read.
-	DataDir string
 }
 
 // RequestTimeout bounds one request to the local agent.

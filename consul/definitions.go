@@ -46,8 +46,8 @@ type Target struct {
 
 // Definitions gives those of a service's checks by their IDs. The agent's API tells
 // the type and the interval; what is asked of whom lies in its data directory alone,
-// among tokens, and is read where the operator names that. An error beside what was
-// found says why it could not be.
+// and is read there when the agent tells us where that is (agent:read) and it is this
+// machine's. An error beside what was found says why it could not be.
 func (c *Client) Definitions(ctx context.Context, serviceID string) (map[string]Definition, error) {
 	type told struct{ Type, Interval string }
 	found, err := ask(ctx, c, func(q *api.QueryOptions) (found map[string]told, err error) {
@@ -58,11 +58,12 @@ func (c *Client) Definitions(ctx context.Context, serviceID string) (map[string]
 	if err != nil {
 		return nil, c.unreachable("ask for the checks of "+serviceID, err)
 	}
+	dir := c.dataDir(ctx)
 	all := make(map[string]Definition, len(found))
 	var unread error
 	for id, check := range found {
 		interval, _ := time.ParseDuration(check.Interval) // empty for a check that the agent does not run
-		target, err := c.target(id)
+		target, err := readTarget(dir, id)
 		if err != nil {
 			unread = fmt.Errorf("read how the Consul agent runs the check %s: %w; may the plugin read the agent's data directory?", id, err)
 		}
@@ -74,14 +75,23 @@ func (c *Client) Definitions(ctx context.Context, serviceID string) (map[string]
 // mostDefinition is how much of a definition is read.
 const mostDefinition = 1 << 20
 
-// target reads what the agent keeps of a check for its own next start; nil for
+// dataDir is where the agent keeps what it knows; empty when it does not tell.
+func (c *Client) dataDir(ctx context.Context) string {
+	self, err := c.Self(ctx)
+	if err != nil {
+		return ""
+	}
+	return self.DebugConfig.DataDir
+}
+
+// readTarget reads what the agent keeps of a check for its own next start; nil for
 // nothing. The token that lies beside is not looked at.
-func (c *Client) target(checkID string) (*Target, error) {
-	if c.cfg.DataDir == "" {
+func readTarget(dataDir, checkID string) (*Target, error) {
+	if dataDir == "" {
 		return nil, nil
 	}
 	hash := sha256.Sum256([]byte(checkID))
-	file, err := os.Open(filepath.Join(c.cfg.DataDir, "checks", hex.EncodeToString(hash[:])))
+	file, err := os.Open(filepath.Join(dataDir, "checks", hex.EncodeToString(hash[:])))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

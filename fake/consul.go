@@ -132,9 +132,22 @@ func (c *Consul) Requests(routes ...string) int {
 func (c *Consul) self(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{
 		"Config":      map[string]any{"Version": ConsulVersion, "NodeName": Node, "Datacenter": Datacenter},
-		"DebugConfig": map[string]any{"ConnectEnabled": true},
+		"DebugConfig": map[string]any{"ConnectEnabled": true, "DataDir": c.keptIn()},
 		"xDS":         map[string]any{"Ports": map[string]int{"Plaintext": 8502, "TLS": 8503}},
 	})
+}
+
+// KeepIn says where the agent keeps what it knows.
+func (c *Consul) KeepIn(dir string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dataDir = dir
+}
+
+func (c *Consul) keptIn() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dataDir
 }
 
 func answer(w http.ResponseWriter, body any) { answerStatus(w, http.StatusOK, body) }

@@ -29,10 +29,9 @@ var opened = sidecar.Standing{Process: process.Identity{PID: 7, StartTime: 9, Bo
 
 // world is a node with a fake Consul, on which Nomad has registered web.
 type world struct {
-	t       *testing.T
-	consul  *fake.Consul
-	dataDir string // as the operator names it
-	watch   consul.Watch
+	t      *testing.T
+	consul *fake.Consul
+	watch  consul.Watch
 
 	mu     sync.Mutex
 	events []string
@@ -50,7 +49,7 @@ func (w *world) register(name string, checks ...*api.AgentServiceCheck) {
 }
 
 func (w *world) node() Node {
-	client, err := consul.New(consul.Config{Address: w.consul.URL, DataDir: w.dataDir})
+	client, err := consul.New(consul.Config{Address: w.consul.URL})
 	must.NoError(w.t, err)
 	w.t.Cleanup(client.Close)
 	return Node{Consul: client, Watch: &w.watch, Emit: func(sentence string) {

@@ -43,7 +43,7 @@ const notRun = `the service's check "up" is critical: Consul has not run it yet`
 func TestVouch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.dataDir = w.consul.KeepDefinitions(t)
+	w.consul.KeepDefinitions(t)
 	a := startPatient(t, 503)
 	w.register("web", a.check("up"))
 	o := w.joined()
@@ -84,7 +84,7 @@ func TestVouch_replacedCheck(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			if known {
-				w.dataDir = w.consul.KeepDefinitions(t)
+				w.consul.KeepDefinitions(t)
 			}
 			a := startPatient(t, 200)
 			w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = portOf(t, a) })
@@ -166,8 +166,8 @@ func TestVouch_outputIsDiscarded(t *testing.T) {
 func TestVouch_unreadable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.dataDir = "/dev/null"
 	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", HTTP: "http://127.0.0.1/", Interval: "10s"})
+	w.consul.KeepIn("/dev/null")
 	o := w.joined()
 	look(t, o)
 	for range 2 {
@@ -180,7 +180,7 @@ func TestVouch_unreadable(t *testing.T) {
 func TestVouch_hanging(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.dataDir = w.consul.KeepDefinitions(t)
+	w.consul.KeepDefinitions(t)
 	gone := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
 	t.Cleanup(server.Close)
