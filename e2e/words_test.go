@@ -41,16 +41,18 @@ func (m *mesh) saysUnreachable(ctx context.Context) error {
 	return fmt.Errorf("nothing says that nobody listens for peers:\n%s", strings.Join(said, "\n"))
 }
 
-// silence notes ready checks that say nothing.
+// silence notes ready checks that say nothing for longer than the driver takes, which
+// cannot register them with an output, to give them one.
 type silence struct {
 	mu    sync.Mutex
 	seen  int
+	since map[string]time.Time
 	empty []string
 }
 
 // listenFor looks at the ready checks again and again until ctx ends.
 func listenFor(ctx context.Context, c *agents.Cluster) (s *silence, over <-chan struct{}) {
-	s, done := &silence{}, make(chan struct{})
+	s, done := &silence{since: map[string]time.Time{}}, make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(10 * time.Millisecond)
@@ -75,7 +77,14 @@ func (s *silence) note(checks map[string]*consul.AgentCheck) {
 	defer s.mu.Unlock()
 	for id, check := range checks {
 		s.seen++
-		if check.Output == "" {
+		if check.Output != "" {
+			delete(s.since, id)
+			continue
+		}
+		if s.since[id].IsZero() {
+			s.since[id] = time.Now()
+		}
+		if time.Since(s.since[id]) > 100*time.Millisecond {
 			s.empty = append(s.empty, fmt.Sprintf("%s, which is %s", id, check.Status))
 		}
 	}

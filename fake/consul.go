@@ -137,13 +137,7 @@ func (c *Consul) self(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// KeepIn says where the agent keeps what it knows.
-func (c *Consul) KeepIn(dir string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dataDir = dir
-}
-
+// keptIn is where the agent keeps what it knows.
 func (c *Consul) keptIn() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,9 +168,14 @@ func TestVouch_outputIsDiscarded(t *testing.T) {
 func TestVouch_unreadable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	dir := w.consul.KeepDefinitions(t)
 	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", HTTP: "http://127.0.0.1/", Interval: "10s"})
-	w.consul.KeepIn("/dev/null")
 	o := w.joined()
+	kept, err := filepath.Glob(filepath.Join(dir, "checks", "*"))
+	must.NoError(t, err)
+	for _, file := range kept {
+		must.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
+	}
 	look(t, o)
 	for range 2 {
 		must.Eq(t, notRun, tell(t, o, opened).Held)
