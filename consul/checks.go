@@ -92,6 +92,15 @@ func (c *Client) AddCheck(ctx context.Context, serviceID string, check *api.Agen
 	return nil
 }
 
+// ReplaceCheck puts a check into the place of another with the same ID: Consul would go
+// on to run one of another kind, and have it tell how both are.
+func (c *Client) ReplaceCheck(ctx context.Context, serviceID string, check *api.AgentServiceCheck) error {
+	if err := c.RemoveCheck(ctx, check.CheckID); err != nil {
+		return err
+	}
+	return c.AddCheck(ctx, serviceID, check)
+}
+
 // RemoveCheck removes one.
 func (c *Client) RemoveCheck(ctx context.Context, checkID string) error {
 	err := c.tell(ctx, func(q *api.QueryOptions) error { return c.client.Agent().CheckDeregisterOpts(checkID, q) })

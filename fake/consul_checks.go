@@ -122,7 +122,11 @@ func (c *Consul) putCheck(id string, d *api.AgentServiceCheck, reg *api.AgentSer
 		status, output = known.Status, known.Output
 	}
 	c.keepDefinition(id, d)
-	c.checks[id] = &check{alias: d.AliasService, interval: d.Interval, AgentCheck: api.AgentCheck{
+	alias := d.AliasService
+	if known := c.checks[id]; known != nil {
+		alias = cmp.Or(alias, known.alias) // which the agent goes on to run, whatever it is by now
+	}
+	c.checks[id] = &check{alias: alias, interval: d.Interval, AgentCheck: api.AgentCheck{
 		Node: Node, CheckID: id, Name: cmp.Or(d.Name, fmt.Sprintf("Service '%s' check", reg.Name)), Status: status, Notes: d.Notes, Output: output,
 		ServiceID: reg.ID, ServiceName: reg.Name, Type: typeOf(d),
 	}}

@@ -186,7 +186,7 @@ func (n *Nomads) say(ctx context.Context, v verdict) error {
 	}
 	theirs := nomadsChecks(found.Checks)
 	for _, id := range theirs {
-		if err := n.Consul.AddCheck(ctx, n.reg.ID, replacement(n.reg.ID, id, v)); err != nil {
+		if err := n.Consul.ReplaceCheck(ctx, n.reg.ID, replacement(n.reg.ID, id, v)); err != nil {
 			return err
 		}
 	}

@@ -98,6 +98,20 @@ func TestNomads_followsChecks(t *testing.T) {
 	must.Eq(t, all(api.HealthCritical), w.statuses())
 }
 
+// A check of the service that is replaced by another one takes no peers away: Nomad's
+// alias is not run any more.
+func TestNomads_checkReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TTL: "1h", Status: api.HealthPassing})
+	n := w.dropIn()
+	look(t, n)
+	tell(t, n, opened)
+	must.Eq(t, all(api.HealthPassing), w.statuses())
+	w.register("web", &api.AgentServiceCheck{CheckID: "new", Name: "new", HTTP: "http://127.0.0.1/", Interval: "10s"})
+	must.Eq(t, all(api.HealthPassing), w.statuses())
+}
+
 // What others added to Nomad's registration stays.
 func TestNomads_leavesOthersChecks(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,6 @@ func TestExternal_static(t *testing.T) {
 	found := b.attach(s.State())
 	serves(t, found)
 	must.Eq(t, s.Status().Process, found.Status().Process)
-	must.NoError(t, s.Destroy(t.Context()))
 	b.destroyed(found)
 }
 
