@@ -152,7 +152,7 @@ func (s *shop) resembles(ctx context.Context, parent *consul.AgentService) error
 
 // Weights that are changed in place hold in the mesh: ten to one.
 func TestInPlace_weights(t *testing.T) {
-	for _, f := range forms {
+	for _, f := range []form{ownTask, hooked} {
 		t.Run(string(f), func(t *testing.T) {
 			c := bridged(t)
 			heavy, light := stall{form: f, count: 1, sidecar: quickDrain}, stall{form: f, job: "corner", count: 1, sidecar: quickDrain}
