@@ -35,7 +35,7 @@ func trafficListeners(body []byte) []sidecar.Address {
 	if json.Unmarshal(body, &found) != nil {
 		return nil
 	}
-	var addresses []sidecar.Address
+	addresses := []sidecar.Address{} // nil stands for no answer
 	for _, status := range found.Statuses {
 		if at := status.Local.address(); at.Address != "" && !slices.Contains(ownListeners, status.Name) {
 			addresses = append(addresses, at)

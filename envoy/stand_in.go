@@ -95,29 +95,44 @@ func (s *standIn) answer() error {
 		if asked.what == askTerminate {
 			return nil
 		}
-		if answer, passed := s.reply(asked); answer != nil && from != nil {
-			to := filepath.Join(s.here, filepath.Base(from.Name))
-			_, _, _ = s.conn.WriteMsgUnix(answer, passed, &net.UnixAddr{Net: "unixgram", Name: to}) // or it has gone meanwhile
+		if from != nil {
+			s.reply(asked, &net.UnixAddr{Net: "unixgram", Name: filepath.Join(s.here, filepath.Base(from.Name))})
 		}
 	}
 }
 
-// reply is what a request is answered with, and what the kernel hands over with it; nil
-// for what wants no answer.
-func (s *standIn) reply(asked request) (answer, passed []byte) {
+// reply answers a request that wants an answer. A successor that has gone meanwhile
+// misses none.
+func (s *standIn) reply(asked request, to *net.UnixAddr) {
 	switch asked.what {
 	case askSocket:
-		if fd := s.socket(asked); fd >= 0 {
-			return socketReply(fd), unix.UnixRights(fd)
+		if s.handOver(asked, to) != nil {
+			s.send(socketReply(noSocket), nil, to)
 		}
-		return socketReply(noSocket), nil
 	case askAdmin:
-		return adminReply(s.reusesPorts()), nil
+		s.send(adminReply(s.reusesPorts()), nil, to)
 	case askStats:
-		return statsReply(), nil
-	default:
-		return nil, nil
+		s.send(statsReply(), nil, to)
 	}
+}
+
+func (s *standIn) send(message, passed []byte, to *net.UnixAddr) {
+	_, _, _ = s.conn.WriteMsgUnix(message, passed, to)
+}
+
+// errNoSocket says that none is kept.
+var errNoSocket = errors.New("no socket is kept there")
+
+// handOver sends a socket that is kept, unless it was given up meanwhile.
+func (s *standIn) handOver(asked request, to *net.UnixAddr) error {
+	kept := s.socket(asked)
+	if kept == nil {
+		return errNoSocket
+	}
+	return kept.Use(func(fd int) error {
+		_, _, err := s.conn.WriteMsgUnix(socketReply(fd), unix.UnixRights(fd), to)
+		return err
+	})
 }
 
 // reusesPorts tells whether each worker has listeners of its own, which a successor
@@ -125,14 +140,18 @@ func (s *standIn) reply(asked request) (answer, passed []byte) {
 // taken for the others.
 func (s *standIn) reusesPorts() bool {
 	return !slices.ContainsFunc(s.kept, func(l process.Listener) bool {
-		shared, err := unix.GetsockoptInt(l.File.FD(), unix.SOL_SOCKET, unix.SO_REUSEPORT)
+		shared := 0
+		err := l.File.Use(func(fd int) (err error) {
+			shared, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
+			return err
+		})
 		return l.Network == "tcp" && (err != nil || shared == 0)
 	})
 }
 
-// socket is the one that a worker is to listen on, when it is kept. (Workers that
+// socket is the one that a worker is to listen on; nil when none is kept. (Workers that
 // share one have the first of them ask.)
-func (s *standIn) socket(asked request) int {
+func (s *standIn) socket(asked request) *process.Socket {
 	network, address, _ := strings.Cut(asked.address, "://")
 	worker := asked.worker
 	for _, listener := range s.kept {
@@ -140,9 +159,9 @@ func (s *standIn) socket(asked request) int {
 			continue
 		}
 		if worker == 0 {
-			return listener.File.FD()
+			return listener.File
 		}
 		worker--
 	}
-	return noSocket
+	return nil
 }

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"net"
@@ -60,29 +61,57 @@ func TestParseRequest_nothing(t *testing.T) {
 	}
 }
 
-// What is kept is handed over: to each worker its own, by its number.
+// Kept sockets are handed over: to each worker its own, by its number, and none that was
+// given up.
 func TestStandIn_kept(t *testing.T) {
 	t.Parallel()
-	listen := func(fd int) process.Listener {
-		return process.Listener{Network: "tcp", Address: "[::]:80", File: process.NewSocket(fd)}
+	listen := func(network, address string) process.Listener {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		must.NoError(t, err)
+		return process.Listener{Network: network, Address: address, File: process.NewSocket(fd)}
 	}
-	s := standIn{kept: []process.Listener{listen(5), {Network: "unix", Address: "a.sock", File: process.NewSocket(6)}, listen(7)}}
+	first, second, third := listen("tcp", "[::]:80"), listen("unix", "a.sock"), listen("tcp", "[::]:80")
+	s, ask := standInTo(t, first, second, third)
 	for _, tc := range []struct {
 		asked request
-		want  int
+		want  *process.Socket
 	}{
-		{request{what: askSocket, address: "tcp://[::]:80"}, 5},
-		{request{what: askSocket, address: "tcp://[::]:80", worker: 1}, 7},
-		{request{what: askSocket, address: "tcp://[::]:80", worker: 2}, noSocket},
-		{request{what: askSocket, address: "tcp://0.0.0.0:80"}, noSocket},
-		{request{what: askSocket, address: "unix://a.sock"}, 6},
-		{request{what: askSocket, address: "udp://[::]:80"}, noSocket},
-		{request{what: askSocket}, noSocket},
+		{request{what: askSocket, address: "tcp://[::]:80"}, first.File},
+		{request{what: askSocket, address: "tcp://[::]:80", worker: 1}, third.File},
+		{request{what: askSocket, address: "tcp://[::]:80", worker: 2}, nil},
+		{request{what: askSocket, address: "tcp://0.0.0.0:80"}, nil},
+		{request{what: askSocket, address: "unix://a.sock"}, second.File},
+		{request{what: askSocket, address: "udp://[::]:80"}, nil},
+		{request{what: askSocket}, nil},
 	} {
-		must.Eq(t, tc.want, s.socket(tc.asked), must.Sprint(tc.asked))
-		answer, passed := s.reply(tc.asked)
-		must.Eq(t, socketReply(tc.want), answer)
-		must.Eq(t, tc.want == noSocket, passed == nil)
+		must.True(t, tc.want == s.socket(tc.asked), must.Sprint(tc.asked))
+		answer, passed := ask(tc.asked)
+		must.Eq(t, tc.want == nil, bytes.Equal(answer, socketReply(noSocket)))
+		must.Eq(t, tc.want == nil, len(passed) == 0)
+	}
+	must.NoError(t, first.File.Close())
+	answer, passed := ask(request{what: askSocket, address: "tcp://[::]:80"})
+	must.Eq(t, socketReply(noSocket), answer, must.Sprint("its number may be another file's by now"))
+	must.SliceEmpty(t, passed)
+}
+
+// standInTo is one with a successor that asks.
+func standInTo(t *testing.T, kept ...process.Listener) (s *standIn, ask func(request) (answer, passed []byte)) {
+	dir := t.TempDir()
+	listen := func(name string) *net.UnixConn {
+		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, name)})
+		must.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	s = &standIn{here: dir, kept: kept, conn: listen("parent")}
+	child := listen("child")
+	return s, func(asked request) (answer, passed []byte) {
+		s.reply(asked, child.LocalAddr().(*net.UnixAddr))
+		answer, passed = make([]byte, 100), make([]byte, 100)
+		n, rights, _, _, err := child.ReadMsgUnix(answer, passed)
+		must.NoError(t, err)
+		return answer[:n], passed[:rights]
 	}
 }
 
@@ -107,7 +136,7 @@ func TestParseRequest(t *testing.T) {
 		parseRequest([]byte("\x00\x00\x00\x00\x00\x00\x00\x0f\x0a\x0d\x0a\x0b\x22\x00\x0a\x05tcp:/\x10\x03")))
 }
 
-// Who starts the successor of one that has crashed waits for who stands in for it.
+// The start of a successor waits for the stand-in of one that has crashed.
 func TestAwaitParent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

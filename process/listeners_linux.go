@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,16 +20,37 @@ type Listener struct {
 
 // Socket is a descriptor of ours for a socket of another process. It is no os.File:
 // the runtime would poll it, and so wake us at each connection that the other gets.
-type Socket struct{ fd int }
+// Any number may use it while somebody closes it.
+type Socket struct {
+	mu sync.Mutex
+	fd int // -1 when it is closed
+}
 
 // NewSocket takes a descriptor over.
-func NewSocket(fd int) *Socket { return &Socket{fd} }
+func NewSocket(fd int) *Socket { return &Socket{fd: fd} }
 
-// FD is the descriptor, to be handed on. It holds until Close.
-func (s *Socket) FD() int { return s.fd }
+// Use gives the descriptor, which holds until f returns. The error is os.ErrClosed for a
+// socket that was given up, else that of f.
+func (s *Socket) Use(f func(fd int) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd < 0 {
+		return os.ErrClosed
+	}
+	return f(s.fd)
+}
 
 // Close gives the socket up. The other process keeps its own descriptor.
-func (s *Socket) Close() error { return unix.Close(s.fd) }
+func (s *Socket) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd < 0 {
+		return nil
+	}
+	fd := s.fd
+	s.fd = -1
+	return unix.Close(fd)
+}
 
 // Listeners are those of the process, in the order in which it opened them: several
 // may have one address, as those of workers that share a port. The caller closes them.

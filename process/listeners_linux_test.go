@@ -92,7 +92,11 @@ func TestListeners(t *testing.T) {
 	for _, l := range listeners {
 		got = append(got, l.Address)
 		must.Eq(t, strings.HasSuffix(l.Address, ".sock"), l.Network == "unix")
-		flags, err := unix.FcntlInt(uintptr(l.File.FD()), unix.F_GETFD, 0)
+		flags := 0
+		err := l.File.Use(func(fd int) (err error) {
+			flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			return err
+		})
 		must.NoError(t, err)
 		must.Eq(t, unix.FD_CLOEXEC, flags)
 	}
@@ -106,8 +110,13 @@ func TestListeners(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	third := slices.IndexFunc(listeners, func(l Listener) bool { return l.Address == want[2] })
 	eventually(t, func() bool {
-		fd, _, err := unix.Accept(listeners[third].File.FD())
-		return err == nil && unix.Close(fd) == nil
+		return listeners[third].File.Use(func(fd int) error {
+			accepted, _, err := unix.Accept(fd)
+			if err == nil {
+				err = unix.Close(accepted)
+			}
+			return err
+		}) == nil
 	})
 	closeAll(listeners)
 	listeners = nil
