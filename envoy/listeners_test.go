@@ -8,7 +8,7 @@ import (
 	"nomad-driver-connect/sidecar"
 )
 
-// What Envoy says of its listeners (1.36 and 1.40 say the same), shortened.
+// listenersAnswer is what Envoy says of its listeners (1.36 and 1.40 alike), shortened.
 const listenersAnswer = `{"listener_statuses": [
 	{"name": "public_listener:[::]:20000", "local_address": {"socket_address": {"address": "::", "port_value": 20000}}},
 	{"name": "db:127.0.0.1:9191", "local_address": {"socket_address": {"address": "127.0.0.1", "port_value": 9191}}},

@@ -8,7 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// What Envoys of 1.36 and 1.40 wrote, shortened.
+// Lines that Envoys of 1.36 and 1.40 wrote, shortened.
 const (
 	refusedLog = `[2026-11-28 08:57:09.205][9477][warning][upstream] [source/common/upstream/cds_api_helper.cc:58] cds: cluster 'bad' config rejected: must have a single lb_endpoint
 [2026-11-28 08:57:09.207][9477][warning][config] [source/x/delta_subscription_state.cc:269] delta config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: Error adding/updating cluster(s) bad: must have a single lb_endpoint

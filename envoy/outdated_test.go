@@ -9,7 +9,8 @@ import (
 	"nomad-driver-connect/sidecar"
 )
 
-// What a management server knows an Envoy by is pressing, whatever else has changed.
+// A change of what a management server knows an Envoy by is pressing, whatever else has
+// changed.
 func TestBootstrapChange(t *testing.T) {
 	t.Parallel()
 	boot := func(id, token, flush string) string {

@@ -281,7 +281,7 @@ func TestReal_crash(t *testing.T) {
 	})
 }
 
-// One that is killed while it takes over leaves the sockets to the next.
+// An Envoy that is killed while it takes over leaves the sockets to the next.
 func TestReal_crashAgain(t *testing.T) {
 	forRealEnvoys(t, func(t *testing.T, path string) {
 		g := newGenerations(t, path, 2)

@@ -60,7 +60,7 @@ func awaitNews(t *testing.T, news <-chan struct{}) {
 	}
 }
 
-// What every machine has is had, without a look.
+// Every machine has some addresses, without a look.
 func TestAddresses_always(t *testing.T) {
 	t.Parallel()
 	var addresses Addresses

@@ -80,8 +80,8 @@ func startListener(t *testing.T) (*Process, []string) {
 	return p, addresses
 }
 
-// What the process listens on is ours, too: each socket once, in order. Who connects
-// when the process is dead waits, and is served by whoever has the socket.
+// The listening sockets of the process are ours, too: each once, in order. A connection
+// that is made when the process is dead waits, and is served by whoever has the socket.
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	p, want := startListener(t)

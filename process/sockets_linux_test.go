@@ -39,7 +39,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// One that listens on all of IPv6 has the connections of IPv4, too. (In a namespace
+// A socket that listens on all of IPv6 has the connections of IPv4, too. (In a namespace
 // where nobody else has the port.)
 func TestConnections_mapped(t *testing.T) {
 	t.Parallel()

@@ -61,7 +61,7 @@ func TestAddress_goes(t *testing.T) {
 	b.destroyed(s)
 }
 
-// One that comes late is waited for, and that is told.
+// An address that comes late is waited for, and that is told.
 func TestAddress_comesLate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.WellBehaved)

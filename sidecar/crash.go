@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,7 @@ type crash struct {
 	why      string    // as a sentence; empty when it is mended
 	exit     process.Exit
 	shut     bool         // peers are kept away meanwhile
+	told     bool         // the mesh was told of it
 	prepared chan attempt // of what is found out about the next generation; nil when nothing is
 }
 
@@ -73,25 +75,47 @@ func (s *Sidecar) awaitLastWords(ctx context.Context) string {
 }
 
 // mend finds out beside what the next generation is started with: that reads files of
-// the job. Peers may go on to come where their connections are kept.
+// the job, and asks Consul, which may be in trouble. Peers may go on to come where their
+// connections are kept.
 func (s *supervisor) mend(ctx context.Context, gone generation, why string) {
-	s.crash.at, s.crash.why, s.crash.shut = time.Now(), why, len(s.kept) == 0
+	s.crash.at, s.crash.why, s.crash.shut, s.crash.told = time.Now(), why, len(s.kept) == 0, false
+	s.missed = 0
 	prepared := make(chan attempt, 1)
 	s.crash.prepared = prepared
-	s.standIn(ctx, gone.epoch, s.kept)
-	place := s.place()
+	s.standIn(ctx, gone.epoch, s.kept, 2*s.spec.ReadyTimeout+s.Timing.StandIn)
+	before := s.restarts.attempting
 	go func() {
-		next, err := s.program.Next(ctx, place, gone.epoch+1)
-		prepared <- attempt{next: next, err: err}
+		select { // one question to the program at a time
+		case <-before:
+			prepared <- s.prepareNext(ctx, gone.epoch+1)
+		case <-ctx.Done():
+		}
 	}()
 	meanwhile := "connections to it wait meanwhile"
 	if s.crash.shut {
 		meanwhile = "peers are kept away meanwhile"
 	}
 	s.Emit(fmt.Sprintf("%s: it is started again, %s", why, meanwhile))
-	s.missed = 0
-	s.clocks.mend.Reset(s.Timing.News)
-	s.tell(ctx)
+	s.clocks.mend.Reset(untoldCrash)
+}
+
+// untoldCrash is how long the mesh is not told of a crash, as the start of the next
+// generation goes before.
+const untoldCrash = 100 * time.Millisecond
+
+// prepareNext finds out what the next generation is started with, and tries again for as
+// long as one may take to be ready.
+func (s *supervisor) prepareNext(ctx context.Context, epoch int) attempt {
+	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
+	defer cancel()
+	retry := pace.Backoff{Min: s.Timing.RetryMin / 4, Max: s.Timing.RetryMax}
+	for {
+		next, err := s.program.Next(ctx, s.place(), epoch)
+		var invalid *InvalidError
+		if err == nil || errors.As(err, &invalid) || pace.Wait(ctx, retry.Next()) != nil {
+			return attempt{next: next, err: err}
+		}
+	}
 }
 
 // startAgain starts the next generation after a crash. It tells whether all is over.
@@ -107,10 +131,20 @@ func (s *supervisor) startAgain(ctx context.Context, a attempt) (over bool) {
 		s.isOver(ctx, s.crash.exit, fmt.Sprintf("%s, and could not be started again: %v", s.crash.why, err), "")
 		return true
 	}
+	s.restarts.later = later{} // it has what was to be taken up
 	s.running.Store(&generations{current: next, leaving: now.leaving})
 	s.publish(s.Status().Phase, process.Exit{})
 	s.warmUp(ctx, next, a.next)
+	s.tellCrash(ctx)
 	return false
+}
+
+// tellCrash tells the mesh of a crash, once.
+func (s *supervisor) tellCrash(ctx context.Context) {
+	if !s.crash.told {
+		s.crash.told = true
+		s.tell(ctx)
+	}
 }
 
 // mendsTooLong keeps peers away when the next generation takes its time, and gives up
@@ -120,7 +154,14 @@ func (s *supervisor) mendsTooLong(ctx context.Context) (over bool) {
 	if s.crash.prepared != nil && time.Since(s.crash.at) > s.spec.ReadyTimeout {
 		return s.startAgain(ctx, attempt{err: fmt.Errorf("what it is started with could not be read within %s", s.spec.ReadyTimeout)})
 	}
-	if s.crash.why != "" && !s.crash.shut {
+	switch age := time.Since(s.crash.at); {
+	case s.crash.why == "":
+		return false
+	case age < s.Timing.News:
+		s.tellCrash(ctx)
+		s.clocks.mend.Reset(s.Timing.News - age)
+		return false
+	case !s.crash.shut:
 		s.crash.shut = true
 		s.tell(ctx)
 	}
@@ -141,4 +182,5 @@ func (s *supervisor) mended(ctx context.Context, result warmed) {
 	s.waits = s.noAnswer()
 	s.clocks.app.Reset(0)
 	s.tell(ctx)
+	s.restartNext(ctx)
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
 )
 
@@ -77,13 +78,13 @@ func (s *Sidecar) end(ctx context.Context, g generation) error {
 // departure is the end of a generation that has left.
 type departure struct {
 	generation
-	cut int // connections that it still had
+	cut string // what became of its connections, as a clause
 }
 
 // follow sees a generation off. Its successor is to leave it alone, and would end it:
 // somebody stands in for it.
 func (s *supervisor) follow(ctx context.Context, g generation) {
-	s.standIn(ctx, g.epoch, nil)
+	s.standIn(ctx, g.epoch, nil, s.Timing.StandIn)
 	at, all := counted(s.kept, s.place().Ports)
 	s.beside.Go(func() {
 		cut := s.awaitEmpty(ctx, g, at, all)
@@ -97,23 +98,40 @@ func (s *supervisor) follow(ctx context.Context, g generation) {
 
 // awaitEmpty waits until a generation has no connection left at the addresses that it
 // accepts them at, if they can be counted at all, until its time is over or until it has
-// ended. It gives how many it has left.
-func (s *supervisor) awaitEmpty(ctx context.Context, g generation, at []netip.AddrPort, all bool) (open int) {
+// ended. It gives what becomes of those that it still has.
+func (s *supervisor) awaitEmpty(ctx context.Context, g generation, at []netip.AddrPort, all bool) (cut string) {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.DrainTimeout)
 	defer cancel()
+	open, known := 0, false
+	pause := pace.Backoff{Min: s.Timing.Drain, Max: 15 * s.Timing.Drain} // to count costs more than to wait
 	for {
+		timer := time.NewTimer(pause.Next())
 		select {
 		case <-g.proc.Done():
-			return 0
-		case <-time.After(s.Timing.Drain):
+			return wasCut(open, known, "with it")
+		case <-timer.C:
 		case <-ctx.Done():
-			return open
+			timer.Stop()
+			return wasCut(open, known, fmt.Sprintf("as their time was over (drain.timeout, %s)", s.spec.DrainTimeout))
 		}
 		held, err := g.proc.Held(at)
-		if open = held; err == nil && held == 0 && all {
-			return 0
+		if open, known = held, err == nil && all; known && open == 0 {
+			return wasCut(open, known, "")
 		}
 	}
+}
+
+// wasCut says how many connections were cut, and why.
+func wasCut(open int, known bool, why string) string {
+	switch {
+	case !known:
+		return "how many connections were cut is not known"
+	case open == 0:
+		return "no connection was cut"
+	case open == 1:
+		return "1 connection was cut, " + why
+	}
+	return fmt.Sprintf("%d connections were cut, %s", open, why)
 }
 
 // letGo ends a generation that has left, by force when it does not end by itself.
@@ -137,10 +155,10 @@ func (s *supervisor) letGo(ctx context.Context, g generation) {
 }
 
 // standIn answers beside in the place of a generation, for as long as its successor
-// may have something to say to it.
-func (s *supervisor) standIn(ctx context.Context, epoch int, kept []process.Listener) {
+// may have something to say to it: no longer than that.
+func (s *supervisor) standIn(ctx context.Context, epoch int, kept []process.Listener, long time.Duration) {
 	s.beside.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, s.Timing.StandIn)
+		ctx, cancel := context.WithTimeout(ctx, long)
 		defer cancel()
 		if err := s.program.StandIn(ctx, epoch, kept); err != nil {
 			s.Log.Warn("could not stand in for a generation", "proxy", s.place().ID, "generation", epoch, "error", err)

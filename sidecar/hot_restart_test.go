@@ -31,7 +31,7 @@ func TestHotRestart(t *testing.T) {
 	must.NoError(t, err)
 	must.Positive(t, usage.RSS)
 
-	// One that has nothing to do any more leaves at once.
+	// A generation that has nothing to do any more leaves at once.
 	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; no connection was cut"))
 	eventually(t, func() bool { return s.Generations() == 1 })
 
@@ -57,7 +57,7 @@ func TestHotRestart_twoLeave(t *testing.T) {
 	must.NoError(t, s.Signal(syscall.SIGHUP))
 	eventually(t, b.sawEvent("A hot restart is to follow (SIGHUP) when generation 0 has left"))
 	must.Eq(t, 2, s.Leaving())
-	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; 1 connections were cut, as their time was over (drain.timeout, 5s)"))
+	eventually(t, b.sawEvent("Generation 0 has left: it exited with status 0; 1 connection was cut, as their time was over (drain.timeout, 5s)"))
 	eventually(t, func() bool { return s.Status().Epoch == 3 })
 
 	// A stop does not wait for those that leave.

@@ -44,7 +44,7 @@ func (s *supervisor) postpone(why string) {
 			s.Emit(fmt.Sprintf("No hot restart (%s): the operator leaves that to the next start; `nomad alloc signal -s SIGHUP` does it now", why))
 			return
 		}
-		r.later.at = time.Now().Add(rand.N(within))
+		r.later.at = time.Now().Add(rand.N(max(within, 1)))
 		s.Emit(fmt.Sprintf("A hot restart is to follow at %s (%s), as the operator has such changes spread over %s; `nomad alloc signal -s SIGHUP` does it now",
 			r.later.at.Format(time.TimeOnly), why, within))
 	}

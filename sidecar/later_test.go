@@ -25,7 +25,7 @@ func TestLater(t *testing.T) {
 	b.destroyed(s)
 }
 
-// One that is taken back until then is none.
+// A change that is taken back until then is none.
 func TestLater_takenBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.WellBehaved)

@@ -120,3 +120,30 @@ func TestStart_beside(t *testing.T) {
 		})
 	}
 }
+
+// A Consul that is in trouble at that moment is asked again.
+func TestCrash_consulInTrouble(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	s := b.startServing()
+	b.consul.Fail("GET /v1/", 500)
+	must.NoError(t, s.Signal(syscall.SIGKILL))
+	refused := b.consul.Refusals()
+	eventually(t, func() bool { return b.consul.Refusals() > refused+3 })
+	b.consul.Heal()
+	eventually(t, b.sawEvent("after the crash (generation 1,"))
+	eventually(t, func() bool { return b.consul.Ready() == "passing" })
+	b.destroyed(s)
+}
+
+// A hot restart that is asked for meanwhile follows.
+func TestCrash_thenSIGHUP(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	s := b.startServing()
+	must.NoError(t, s.Signal(syscall.SIGKILL))
+	eventually(t, b.sawEvent("it is started again"))
+	must.NoError(t, s.Signal(syscall.SIGHUP))
+	eventually(t, b.sawEvent("Hot restart 2 (SIGHUP)"))
+	b.destroyed(s)
+}

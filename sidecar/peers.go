@@ -38,7 +38,11 @@ func (s *supervisor) tell(ctx context.Context) {
 	if s.away || (s.attached && !s.admitted) {
 		return // later
 	}
-	asking, cancel := s.calm(ctx, s.Timing.Request)
+	limit := s.Timing.Request
+	if s.crash.why != "" {
+		limit = s.Timing.News / 4 // the next generation goes before
+	}
+	asking, cancel := s.calm(ctx, limit)
 	defer cancel()
 	standing := s.standing()
 	reply, err := s.member.Tell(asking, standing)
@@ -80,10 +84,9 @@ func (s *supervisor) look(ctx context.Context) {
 	s.clocks.look.Stop()
 	switch found.Presence {
 	case Moved:
-		s.move(found)
+		s.move(ctx, found)
 		s.back(ctx, "")
 		s.tell(ctx)
-		s.restarts.soon(0)
 	case Present, Altered:
 		s.back(ctx, "")
 		if found.Presence == Altered || s.untold {
@@ -105,17 +108,20 @@ func (s *supervisor) look(ctx context.Context) {
 
 // move goes on from another place. An app that is elsewhere by now must accept a
 // connection there.
-func (s *supervisor) move(found Finding) {
+func (s *supervisor) move(ctx context.Context, found Finding) {
 	before := s.place()
 	s.at.Store(&found.Place)
 	s.publish(s.Status().Phase, process.Exit{})
-	if found.Why != "" {
-		s.Emit(found.Why)
+	if found.Place.ID == before.ID && found.Place.App == before.App {
+		return // it was told before, and the mesh did not take it yet
 	}
-	if s.admitted && found.Place.App != before.App && !s.appAnswers(s.unstopped) {
+	s.Emit(found.Why)
+	s.restarts.soon(0)
+	if s.admitted && found.Place.App != before.App && !s.appAnswers(ctx) {
 		s.admitted, s.waits = false, s.noAnswer()
 		s.clocks.app.Reset(s.probing.Next())
 	}
+	s.lookAtAddress(ctx)
 }
 
 // goAway begins to look what becomes of a proxy that is gone.
@@ -175,4 +181,5 @@ func (s *supervisor) back(ctx context.Context, why string) {
 	if why != "" {
 		s.Emit(why)
 	}
+	s.restartNext(ctx)
 }

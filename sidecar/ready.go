@@ -36,7 +36,7 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, next *Launch) (r
 		switch {
 		case err == nil && missing == "":
 			return "", nil
-		case err == nil && g.epoch > 0 && now.TookOver:
+		case err == nil && now.TookOver && (g.epoch > 0 || s.attached): // it serves, whatever Consul says by now
 			return "; " + missing, nil
 		}
 		select {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
 )
 
@@ -135,7 +134,7 @@ func (s *supervisor) promote(ctx context.Context, result outcome) {
 	old := before.current
 	s.running.Store(&generations{current: next, leaving: append(slices.Clone(before.leaving), old)})
 	s.follow(ctx, old)
-	s.clocks.keep.Reset(pace.Jitter(s.Timing.Config)) // it may listen elsewhere, too
+	s.keepSockets(ctx)
 	s.publish(s.Status().Phase, process.Exit{})
 	s.missed = 0 // those were the old one's
 	s.Emit(fmt.Sprintf("Hot restart %d (%s): %s %s serves after %d ms (pid %d); generation %d leaves within %s%s",
@@ -152,10 +151,6 @@ func (s *supervisor) hasLeft(ctx context.Context, d departure) {
 	now := s.running.Load()
 	s.running.Store(&generations{current: now.current, leaving: slices.DeleteFunc(slices.Clone(now.leaving),
 		func(old generation) bool { return old.epoch == g.epoch })})
-	cut := "no connection was cut"
-	if d.cut > 0 {
-		cut = fmt.Sprintf("%d connections were cut, as their time was over (drain.timeout, %s)", d.cut, s.spec.DrainTimeout)
-	}
-	s.Emit(fmt.Sprintf("Generation %d has left: it %s; %s", g.epoch, s.explain(g), cut))
+	s.Emit(fmt.Sprintf("Generation %d has left: it %s; %s", g.epoch, s.explain(g), d.cut))
 	s.restartNext(ctx)
 }

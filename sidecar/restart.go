@@ -19,12 +19,14 @@ type restarts struct {
 	asked    string // why one is wanted, and could not begin yet
 	cancel   context.CancelFunc
 	prepared chan attempt // of the one that is found out about; nil when there is none
-	finished chan outcome // of the one that is waited for; nil when there is none
-	left     chan departure
-	later    later
-	due      *time.Timer // when to look whether one is needed
-	failed   pace.Backoff
-	unseen   trouble // with what is needed to know whether one is
+
+	attempting chan struct{} // closed when nothing is found out about any more
+	finished   chan outcome  // of the one that is waited for; nil when there is none
+	left       chan departure
+	later      later
+	due        *time.Timer // when to look whether one is needed
+	failed     pace.Backoff
+	unseen     trouble // with what is needed to know whether one is
 }
 
 // attempt is what was found out about a hot restart.
@@ -45,7 +47,11 @@ type outcome struct {
 }
 
 func newRestarts(t Timing) restarts {
+	idle := make(chan struct{})
+	close(idle)
 	return restarts{
+		attempting: idle,
+
 		left:   make(chan departure, 1),
 		due:    time.NewTimer(pace.Jitter(t.Net)),
 		failed: pace.Backoff{Min: t.Net / 20, Max: t.FailedMax},
@@ -79,7 +85,12 @@ func (s *supervisor) restart(ctx context.Context, why string) {
 	prepared := make(chan attempt, 1)
 	r.prepared = prepared
 	current, now := s.current(), s.isDue()
-	go func() { prepared <- s.attempt(ctx, current, why, now) }()
+	attempting := make(chan struct{})
+	r.attempting = attempting
+	go func() {
+		defer close(attempting)
+		prepared <- s.attempt(ctx, current, why, now)
+	}()
 }
 
 // obstacle says what a hot restart waits for; empty for nothing.

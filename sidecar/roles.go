@@ -27,7 +27,7 @@ type Member interface {
 	Look(ctx context.Context) (Finding, error)
 
 	// Tell says what is so. The last word holds, also after one that ctx has cut off.
-	// One that Look has found Altered, Moved or Lost is brought back to what is told.
+	// A proxy that Look has found Altered, Moved or Lost is brought back to what is told.
 	Tell(ctx context.Context, s Standing) (Reply, error)
 
 	// Leave ends it. It may be repeated until it succeeds, and after.
@@ -91,7 +91,7 @@ type Farewell struct {
 }
 
 // Program is what runs. No two of its methods are called at once, but for
-// Control and StandIn.
+// Control, StandIn and LastWords.
 type Program interface {
 	// Name is how sentences call it: "Envoy".
 	Name() string

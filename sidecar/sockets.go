@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nomad-driver-connect/pace"
 	"nomad-driver-connect/process"
 )
 
@@ -16,14 +17,18 @@ import (
 // keepSockets takes them anew. What cannot be kept costs connections in a crash, and
 // nothing else.
 func (s *supervisor) keepSockets(ctx context.Context) {
+	s.keepSoon = false
+	s.clocks.keep.Reset(pace.Jitter(s.Timing.Net))
 	if s.warming != nil || s.crash.prepared != nil || s.restarts.finished != nil {
-		return // who answers may be another
+		s.keepAgain() // the one that answers may be another
+		return
 	}
 	asking, cancel := s.calm(ctx, s.Timing.Request)
 	defer cancel()
 	carrying := s.program.Control().Listeners(asking)
 	if carrying == nil {
-		return // what is kept still holds
+		s.keepAgain() // what is kept may still hold
+		return
 	}
 	found, err := s.current().proc.Listeners()
 	if err != nil {
@@ -40,6 +45,15 @@ func (s *supervisor) keepSockets(ctx context.Context) {
 	}
 }
 
+// keepAgain takes them anew soon: the program may listen elsewhere by now, and where it
+// does not listen any more connections are to be refused.
+func (s *supervisor) keepAgain() {
+	if !s.keepSoon {
+		s.keepSoon = true
+		s.clocks.keep.Reset(pace.Jitter(s.Timing.Config))
+	}
+}
+
 // dropSockets gives them up.
 func (s *supervisor) dropSockets() {
 	for _, l := range s.kept {
@@ -49,9 +63,9 @@ func (s *supervisor) dropSockets() {
 }
 
 // counted are the addresses at which the connections of a generation can be counted;
-// all tells whether it accepts them nowhere else.
+// all tells whether it is known to accept them nowhere else.
 func counted(kept []process.Listener, ports []Port) (at []netip.AddrPort, all bool) {
-	all = true
+	all = len(kept) > 0
 	for _, l := range kept {
 		address, err := netip.ParseAddrPort(l.Address)
 		if l.Network != "tcp" || err != nil {
@@ -68,5 +82,5 @@ func counted(kept []process.Listener, ports []Port) (at []netip.AddrPort, all bo
 			at = append(at, address)
 		}
 	}
-	return at, len(at) > 0
+	return at, false
 }

@@ -22,6 +22,7 @@ type supervisor struct {
 	warming   chan warmed
 	restarts  restarts
 	kept      []process.Listener // what the current generation listens on
+	keepSoon  bool               // it is about to be looked at
 	files     chan filesResult   // of the look at the node's files under way; nil when there is none
 	telling   trouble            // with what the mesh is told
 	looking   trouble            // with what it is asked
@@ -88,13 +89,14 @@ func (s *Sidecar) supervise(ctx context.Context, begun *generation) {
 	}
 	defer func() {
 		cancel()
-		v.dropSockets()
 		v.beside.Wait() // the run directory is about to go
+		v.dropSockets()
 		close(s.over)
 	}()
 	defer v.clocks.stop()
 	defer v.restarts.due.Stop()
 	defer v.followAddresses()()
+	v.lookAtAddress(ctx)
 	v.takeUp(ctx, begun)
 	v.run(ctx)
 }
@@ -107,7 +109,7 @@ func (s *supervisor) takeUp(ctx context.Context, begun *generation) {
 		s.follow(ctx, old)
 	}
 	if len(now.leaving) == 0 && now.current.epoch > 0 && begun == nil { // it may have left while nobody watched
-		s.standIn(ctx, now.current.epoch-1, nil)
+		s.standIn(ctx, now.current.epoch-1, nil, s.spec.ReadyTimeout+s.Timing.StandIn)
 	}
 	switch {
 	case begun != nil:
@@ -153,7 +155,7 @@ func (s *supervisor) run(ctx context.Context) { //nolint:funlen // a case for ev
 		case <-news:
 			s.look(ctx)
 			s.restarts.soon(s.Timing.Config)
-			s.clocks.keep.Reset(pace.Jitter(s.Timing.Config)) // it may listen elsewhere, too
+			s.keepAgain()
 		case <-s.addresses:
 			s.lookAtAddress(ctx)
 		case result := <-s.files:

@@ -37,9 +37,12 @@ func (s *supervisor) warmedUp(ctx context.Context, result warmed) (over bool) {
 		s.mended(ctx, result)
 		return false
 	}
-	s.sayReady(ctx, result.generation)
+	if !s.attached { // an earlier life has said it, or would have
+		s.sayReady(ctx, result.generation)
+	}
 	s.waits = "the local service has not accepted a connection yet"
 	s.probe(ctx)
+	s.restartNext(ctx)
 	return false
 }
 
