@@ -113,6 +113,7 @@ func (s *standIn) reply(asked request, to *net.UnixAddr) {
 		s.send(adminReply(s.reusesPorts()), nil, to)
 	case askStats:
 		s.send(statsReply(), nil, to)
+	default: // it wants none
 	}
 }
 
