@@ -284,7 +284,7 @@ var faults = []fault{
 		s.noteCrash(server)
 		must.NoError(t, s.Nomad.Client.Allocations().Signal(server, nil, "proxy", "SIGSTOP"))
 		s.awaitEvent(t, server, since, "Envoy hangs")
-		s.awaitEvent(t, server, since, "Serving")
+		s.awaitEvent(t, server, since, "serves again")
 	}},
 	{name: "Envoy ignores SIGTERM", do: func(t *testing.T, s *shop) {
 		defer s.installTool(t, "envoy")

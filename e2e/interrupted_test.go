@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,11 +174,14 @@ var interruptions = []fault{
 		must.MapLen(t, 1, generations(t, s.Cluster, server))
 	}},
 	{name: "proxy of a dead allocation left in Consul", do: func(t *testing.T, s *shop) {
-		server := s.server(t)
+		living, err := s.proxyOf(t.Context(), s.server(t))
+		must.NoError(t, err)
+		dead := maps.Clone(living.Meta)
+		dead["nomad-alloc-id"] = "dead"
 		must.NoError(t, s.Consul.Client.Agent().ServiceRegister(&consul.AgentServiceRegistration{
 			Kind: consul.ServiceKindConnectProxy, ID: "connect-dead-sidecar-proxy", Name: "shop-sidecar-proxy", Port: 1,
 			Proxy: &consul.AgentServiceConnectProxyConfig{DestinationServiceName: "shop"},
-			Meta:  map[string]string{"nomad-node-id": server.NodeID, "nomad-alloc-id": "dead", "nomad-task": "proxy"},
+			Meta:  dead,
 			Check: &consul.AgentServiceCheck{TTL: "1h", Status: "critical"},
 		}))
 		eventually(t, 2*time.Minute, func(ctx context.Context) error {

@@ -72,7 +72,7 @@ type Options struct {
 // then it asks that for the socket of every listener that it is told of. It ends with
 // the wish that the other one ends, which somebody else takes in its place (StandIn):
 // the driver says when that is.
-const parentShutdown = 5 * time.Second
+const parentShutdown = 3 * time.Second
 
 // Args is Envoy's command line, without argv[0]; it finds its bootstrap on
 // BootstrapFD. Generations find each other in their working directory. A new one

@@ -19,7 +19,7 @@ func TestOptions_args(t *testing.T) {
 	args := Options{BaseID: 210229575, Epoch: 3, LogLevel: "info", Concurrency: 2, DrainTimeout: 90 * time.Second, Extra: []string{"--cpuset-threads"}}.Args()
 	must.Eq(t, []string{
 		"--config-path", "/dev/fd/3", "--log-level", "info", "--concurrency", "2",
-		"--drain-strategy", "immediate", "--drain-time-s", "90", "--parent-shutdown-time-s", "5",
+		"--drain-strategy", "immediate", "--drain-time-s", "90", "--parent-shutdown-time-s", "3",
 		"--base-id", "210229575", "--restart-epoch", "3", "--socket-path", "hot_restart", "--socket-mode", "600",
 		"--skip-hot-restart-on-no-parent", "--skip-hot-restart-parent-stats", "--cpuset-threads",
 	}, args)

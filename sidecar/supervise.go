@@ -108,8 +108,10 @@ func (s *supervisor) takeUp(ctx context.Context, begun *generation) {
 	for _, old := range now.leaving {
 		s.follow(ctx, old)
 	}
-	if len(now.leaving) == 0 && now.current.epoch > 0 && begun == nil { // it may have left while nobody watched
-		s.standIn(ctx, now.current.epoch-1, nil, s.spec.ReadyTimeout+s.Timing.StandIn)
+	// The one before the oldest may have left while nobody watched, with something to be
+	// said to it still.
+	if oldest := now.all()[0]; oldest.epoch > 0 {
+		s.standIn(ctx, oldest.epoch-1, nil, s.spec.ReadyTimeout+s.Timing.StandIn)
 	}
 	switch {
 	case begun != nil:
