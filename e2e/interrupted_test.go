@@ -174,9 +174,12 @@ var interruptions = []fault{
 		must.MapLen(t, 1, generations(t, s.Cluster, server))
 	}},
 	{name: "proxy of a dead allocation left in Consul", do: func(t *testing.T, s *shop) {
-		living, err := s.proxyOf(t.Context(), s.server(t))
+		living, err := s.Consul.Proxies(t.Context())
 		must.NoError(t, err)
-		dead := maps.Clone(living.Meta)
+		var dead map[string]string
+		for _, proxy := range living { // whichever: they are of this machine
+			dead = maps.Clone(proxy.Meta)
+		}
 		dead["nomad-alloc-id"] = "dead"
 		must.NoError(t, s.Consul.Client.Agent().ServiceRegister(&consul.AgentServiceRegistration{
 			Kind: consul.ServiceKindConnectProxy, ID: "connect-dead-sidecar-proxy", Name: "shop-sidecar-proxy", Port: 1,
