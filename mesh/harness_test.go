@@ -59,6 +59,11 @@ func (w *world) node() Node {
 	}}
 }
 
+// asked counts the requests of members so far.
+func (w *world) asked() int {
+	return w.consul.Requests() - w.consul.Requests("GET /v1/catalog/node-services/{node}", "GET /v1/health/node/{node}", "GET /v1/config/"+api.ProxyDefaults)
+}
+
 // watched has the watch of the node run, and waits until it has seen the services.
 func (w *world) watched() {
 	node := w.node()

@@ -45,6 +45,7 @@ func all(status string) [3]string { return [3]string{status, status, status} }
 func TestNomads_registeredAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	n := w.dropIn()
 	tell(t, n, sidecar.Standing{Why: "Envoy is not ready yet"})
 	must.Eq(t, all(api.HealthCritical), w.statuses())
@@ -65,9 +66,9 @@ func TestNomads_registeredAgain(t *testing.T) {
 	must.Eq(t, "ttl", w.consul.Check(listeningID).Type)
 	must.Eq(t, sidecar.Present, look(t, n).Presence)
 
-	requests := w.consul.Requests()
+	requests := w.asked()
 	tell(t, n, opened)
-	must.Eq(t, requests+1, w.consul.Requests(), must.Sprint("a renewal is one request"))
+	must.Eq(t, requests+1, w.asked(), must.Sprint("a renewal is one request"))
 	farewell, err := n.Leave(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, settle+mergeWindow, farewell.Heard)

@@ -240,9 +240,18 @@ const (
 	// not know any more, or a check that is gone, is noticed then at the latest.
 	renewLeast = 30 * time.Second
 	renewShare = 300 * time.Millisecond
+
+	// rereadLeast is the least time between two looks at checks of which no news
+	// come.
+	rereadLeast = 5 * time.Second
 )
 
 // renewal is how soon a member tells Consul again what it knows already.
 func renewal(w *consul.Watch) time.Duration {
 	return min(max(renewLeast, time.Duration(w.Followers())*renewShare), readyTTL/6)
+}
+
+// rereading is how soon a member looks again at checks of which no news come.
+func rereading(w *consul.Watch) time.Duration {
+	return min(renewal(w), max(rereadLeast, time.Duration(w.Followers())*renewShare))
 }

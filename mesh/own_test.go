@@ -28,6 +28,7 @@ func TestOwn_join(t *testing.T) {
 func TestOwn_followsChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "is it up", HTTP: "http://127.0.0.1:8080", Interval: "10s", Status: api.HealthPassing})
 	o := w.admitted()
 	must.Eq(t, deregisterAfter, w.consul.Proxy().Checks[0].DeregisterCriticalServiceAfter)
@@ -40,9 +41,9 @@ func TestOwn_followsChecks(t *testing.T) {
 	w.is(api.HealthCritical, why)
 	must.Eq(t, 21000, w.consul.Proxy().Port)
 	must.Eq(t, "", w.consul.Proxy().Checks[0].DeregisterCriticalServiceAfter, must.Sprint("it may take its time"))
-	asked := w.consul.Requests()
+	asked := w.asked()
 	must.Eq(t, why, tell(t, o, opened).Held)
-	must.Eq(t, asked+1, w.consul.Requests(), must.Sprint("a renewal is one request"))
+	must.Eq(t, asked+1, w.asked(), must.Sprint("a renewal is one request"))
 
 	w.consul.SetOutput("up", api.HealthWarning, "HTTP GET: 429")
 	must.Eq(t, "", follow(t, o, opened).Held)
@@ -54,6 +55,26 @@ func TestOwn_followsChecks(t *testing.T) {
 
 	tell(t, o, sidecar.Standing{Why: "Envoy was killed"})
 	w.is(api.HealthCritical, "Envoy was killed")
+}
+
+// The checks of a service of which no news come, as with a token that may not see it, are
+// read anew whenever Consul is told.
+func TestOwn_followsChecksWithoutNews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "is it up", HTTP: "http://127.0.0.1:8080", Interval: "10s", Status: api.HealthPassing})
+	o := w.admitted()
+	must.Eq(t, rereadLeast, tell(t, o, opened).Again)
+	w.consul.SetOutput("up", api.HealthCritical, "HTTP GET: 503")
+	must.StrContains(t, tell(t, o, opened).Held, "HTTP GET: 503")
+	w.consul.SetOutput("up", api.HealthPassing, "HTTP GET: 200")
+	must.Eq(t, "", tell(t, o, opened).Held)
+	w.is(api.HealthPassing, readyNote)
+
+	w.watched()
+	must.True(t, w.watch.Follows(webID))
+	must.False(t, w.watch.Follows(webID+"-of-another-namespace"))
+	must.Eq(t, renewLeast, tell(t, o, opened).Again)
 }
 
 // What others added stays whenever it is registered again, and maintenance is named.

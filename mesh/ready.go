@@ -80,13 +80,14 @@ func (r *ready) digest() string {
 }
 
 // judge makes the verdict on a standing. again is how soon it may be another, 0 when
-// Consul has run all checks.
+// Consul has run all checks and it is heard what becomes of them.
 func (r *ready) judge(ctx context.Context, n Node, s sidecar.Standing) (v verdict, again time.Duration, err error) {
 	if !s.Open {
 		r.seen = r.digest()
 		return judge(s, nil, r.own), 0, nil
 	}
-	if r.parent != "" && (r.checks == nil || r.vouch.pending(r.checks)) {
+	unheard := r.parent != "" && !n.Watch.Follows(r.parent)
+	if unheard || (r.parent != "" && (r.checks == nil || r.vouch.pending(r.checks))) {
 		health, err := n.health(ctx, r.parent)
 		if err != nil {
 			return v, 0, err
@@ -97,6 +98,9 @@ func (r *ready) judge(ctx context.Context, n Node, s sidecar.Standing) (v verdic
 	}
 	r.seen = r.digest()
 	checks, again := r.vouch.settle(ctx, n, r.parent, r.address, r.checks)
+	if again == 0 && unheard {
+		again = rereading(n.Watch)
+	}
 	return judge(s, checks, r.own), again, nil
 }
 

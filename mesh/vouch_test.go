@@ -45,6 +45,7 @@ const notRun = `the service's check "up" is critical: Consul has not run it yet`
 func TestVouch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	w.consul.KeepDefinitions(t)
 	a := startPatient(t, 503)
 	w.register("web", a.check("up"))
@@ -71,10 +72,10 @@ func TestVouch(t *testing.T) {
 	reply = follow(t, o, opened)
 	must.Eq(t, "", reply.Held, must.Sprint("Consul says so"))
 	must.GreaterEq(t, renewLeast, reply.Again)
-	asked, requests := a.asked.Load(), w.consul.Requests()
+	asked, requests := a.asked.Load(), w.asked()
 	tell(t, o, opened)
 	must.Eq(t, asked, a.asked.Load())
-	must.Eq(t, requests+1, w.consul.Requests())
+	must.Eq(t, requests+1, w.asked())
 }
 
 // A check that is put into the place of another is critical in Consul until it was run
@@ -150,6 +151,7 @@ func TestVouch_unknown(t *testing.T) {
 func TestVouch_outputIsDiscarded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	_, port := listening(t)
 	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TCP: "127.0.0.1:1", Interval: "10s"})
 	w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = port })
