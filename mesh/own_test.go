@@ -139,7 +139,12 @@ func TestOwn_followsInPlace(t *testing.T) {
 		reg.Tags, reg.Meta, reg.Port = []string{"promoted"}, map[string]string{"stage": "stable"}, 8081
 		reg.Weights = &api.AgentWeights{Passing: 10, Warning: 3}
 	})
-	follow(t, o, opened)
+	found := look(t, o)
+	must.Eq(t, sidecar.Moved, found.Presence)
+	must.Eq(t, `The service "web" is another by now: at 127.0.0.1:8081 in place of 127.0.0.1:8080`, found.Why)
+	must.Eq(t, "127.0.0.1:8081", found.Place.App.Address)
+	must.Eq(t, webProxyID, found.Place.ID)
+	tell(t, o, opened)
 	proxy := w.consul.Proxy()
 	must.Eq(t, []string{"promoted"}, proxy.Tags)
 	must.Eq(t, "stable", proxy.Meta["stage"])
