@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/consul"
+	"nomad-driver-connect/fake"
 	"nomad-driver-connect/mesh"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
@@ -277,6 +279,29 @@ func TestAddTokens(t *testing.T) {
 		must.Eq(t, want, spec.Consul.AgentToken)
 		must.Eq(t, "secret", spec.Consul.Token)
 	}
+}
+
+// How checks are run is read where the operator's agent says, and for no other.
+func TestDataDir(t *testing.T) {
+	t.Parallel()
+	agent, other := fake.StartConsul(t), fake.StartConsul(t)
+	dir := agent.KeepDefinitions(t)
+	other.KeepDefinitions(t)
+	p := &Plugin{}
+	p.config.Store(&settings{PluginConfig: PluginConfig{Consul: &ConsulConfig{Address: agent.URL}}})
+	for address, want := range map[string]string{agent.URL: dir, other.URL: ""} {
+		client, err := consul.New(consul.Config{Address: address})
+		must.NoError(t, err)
+		t.Cleanup(client.Close)
+		x := &proxy{plugin: p, client: client, spec: proxySpec{Consul: consul.Config{Address: address}}}
+		for range 2 {
+			got, err := x.dataDir(t.Context())
+			must.NoError(t, err)
+			must.Eq(t, want, got)
+		}
+	}
+	must.Eq(t, 1, agent.Requests(), must.Sprint("the answer is remembered"))
+	must.Eq(t, 0, other.Requests())
 }
 
 func TestParseSignal(t *testing.T) {

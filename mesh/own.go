@@ -21,6 +21,10 @@ type Node struct {
 	Consul *consul.Client // acts with the task's token
 	Watch  *consul.Watch  // of the node, shared
 	Emit   sidecar.Emit
+
+	// DataDir is where the Consul agent keeps what it knows, when that is a matter of
+	// this machine; empty for unknown. The function may be nil.
+	DataDir func(context.Context) (string, error)
 }
 
 // Own is the member that we register.

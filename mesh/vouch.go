@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,13 @@ const (
 	// take; noInterval is for checks that Consul does not run itself.
 	firstRun   = 10 * time.Second
 	noInterval = 20 * time.Second
+
+	// writeTime is how long Consul may take to write down a check that it shows.
+	writeTime = 3 * time.Second
 )
+
+// runnable are the types of checks that the driver can run.
+var runnable = []string{"tcp", "http", "grpc"}
 
 // vouch runs the checks of a service for Consul, which runs a new one first after a
 // random part of its interval and has it critical until then. From Consul's own first
@@ -111,7 +118,7 @@ func (v *vouch) define(ctx context.Context, n Node, service string, checks []*ap
 	if !undefined {
 		return
 	}
-	found, err := n.Consul.Definitions(ctx, service)
+	found, err := v.ask(ctx, n, service)
 	if found != nil {
 		v.definitions = found
 	}
@@ -119,6 +126,23 @@ func (v *vouch) define(ctx context.Context, n Node, service string, checks []*ap
 		v.complained = err.Error()
 		n.Emit(fmt.Sprintf("Waits until Consul has run the checks of the service, since the driver cannot: %v", err))
 	}
+}
+
+// ask gives the definitions that are there by now: Consul shows a check before it has
+// written down what it asks of whom.
+func (v *vouch) ask(ctx context.Context, n Node, service string) (map[string]consul.Definition, error) {
+	dir := ""
+	if n.DataDir != nil {
+		var err error
+		if dir, err = n.DataDir(ctx); err != nil {
+			return nil, err
+		}
+	}
+	found, err := n.Consul.Definitions(ctx, service, dir)
+	maps.DeleteFunc(found, func(id string, d consul.Definition) bool {
+		return dir != "" && d.Target == nil && slices.Contains(runnable, d.Type) && time.Since(v.first[id]) < writeTime
+	})
+	return found, err
 }
 
 // runAll runs those that Consul has not run, at the same time.

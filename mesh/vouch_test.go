@@ -185,6 +185,55 @@ func TestVouch_unreadable(t *testing.T) {
 	must.Eq(t, 1, w.said("Waits until Consul has run the checks of the service"))
 }
 
+// Consul shows a check before it has written down what it asks of whom.
+func TestVouch_writtenLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dir := w.consul.KeepDefinitions(t)
+	a := startPatient(t, 200)
+	w.register("web", a.check("up"))
+	kept, err := filepath.Glob(filepath.Join(dir, "checks", "*"))
+	must.NoError(t, err)
+	must.Len(t, 1, kept)
+	must.NoError(t, os.Rename(kept[0], kept[0]+".later"))
+	o := w.joined()
+	look(t, o)
+	reply := tell(t, o, opened)
+	must.Eq(t, notRun, reply.Held)
+	must.Less(t, time.Second, reply.Again)
+	must.NoError(t, os.Rename(kept[0]+".later", kept[0]))
+	must.Eq(t, "", tell(t, o, opened).Held)
+	must.Positive(t, a.asked.Load())
+
+	// But it is not waited for for ever.
+	must.NoError(t, os.Remove(kept[0]))
+	must.MapLen(t, 1, o.ready.vouch.definitions)
+	clear(o.ready.vouch.definitions)
+	tell(t, o, opened)
+	must.MapEmpty(t, o.ready.vouch.definitions)
+	o.ready.vouch.first["up"] = time.Now().Add(-writeTime)
+	tell(t, o, opened)
+	must.MapLen(t, 1, o.ready.vouch.definitions)
+}
+
+// A data directory that cannot be asked for is told of once, and asked for again.
+func TestVouch_dataDirUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.consul.KeepDefinitions(t)
+	a := startPatient(t, 200)
+	w.register("web", a.check("up"))
+	o := w.joined()
+	look(t, o)
+	w.consul.Fail("GET /v1/agent/self", 0)
+	for range 2 {
+		must.Eq(t, notRun, tell(t, o, opened).Held)
+	}
+	must.Eq(t, 1, w.said("Waits until Consul has run the checks of the service"))
+	w.consul.Heal()
+	must.Eq(t, "", tell(t, o, opened).Held)
+}
+
 // All runs together are bounded.
 func TestVouch_hanging(t *testing.T) {
 	t.Parallel()
