@@ -42,7 +42,7 @@ type Target struct {
 	TLSSkipVerify bool
 	Timeout       time.Duration
 
-	SuccessBeforePassing int // more runs than one are needed when it is positive
+	SuccessBeforePassing int // how many runs in a row must be well; 0 is as good as 1
 }
 
 // Definitions gives those of a service's checks by their IDs. The agent's API tells

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// vouchTime bounds the runs of all checks together: a goroutine waits for them.
+	// vouchTime bounds the runs of all checks together: a goroutine waits for them. It
+	// says nothing of a check that may take longer.
 	vouchTime = 500 * time.Millisecond
 
 	// firstRun is how much longer than its interval the first run of a check may
@@ -167,22 +168,35 @@ func (v *vouch) runAll(ctx context.Context, address string, checks []*api.Health
 	return settled
 }
 
-// outcome is that of a check by our own run; ok is false when it cannot be told. One
-// whose target Consul does not show is taken for a connection to the service when
-// Consul does no more itself, or when the service was well a moment ago and only its
-// check is new.
+// outcome is that of a check by our own run; ok is false when it cannot be told. A
+// target that Consul does not show is taken for a connection to the service when Consul
+// does no more itself, or when the service was well a moment ago and only its check is
+// new.
 func (v *vouch) outcome(ctx context.Context, id, address string) (_ verdict, ok bool) {
 	definition := v.definitions[id]
-	if target := definition.Target; target != nil && canRun(target) {
-		return run(ctx, target), true
+	target := definition.Target
+	if target == nil || !canRun(target) {
+		if definition.Type != "tcp" && (!v.well || target != nil) {
+			return verdict{}, false
+		}
+		target = &consul.Target{TCP: address}
 	}
-	if definition.Type != "tcp" && (!v.well || definition.Target != nil) {
-		return verdict{}, false
+	outcome := run(ctx, target)
+	if outcome.status == api.HealthCritical && ctx.Err() != nil { // Consul would wait longer
+		outcome = verdict{v.before(), "it has not answered yet"}
 	}
-	return run(ctx, &consul.Target{TCP: address}), true
+	return outcome, true
+}
+
+// before is how the service was when it was last judged.
+func (v *vouch) before() string {
+	if v.well {
+		return api.HealthPassing
+	}
+	return api.HealthCritical
 }
 
 // canRun tells whether one run of a check says what Consul will say.
 func canRun(target *consul.Target) bool {
-	return target.SuccessBeforePassing == 0 && (target.TCP != "" || target.HTTP != "" || target.GRPC != "")
+	return target.SuccessBeforePassing <= 1 && (target.TCP != "" || target.HTTP != "" || target.GRPC != "")
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/consul"
 )
 
 // patient is an app whose health a test sets.
@@ -234,23 +236,63 @@ func TestVouch_dataDirUnknown(t *testing.T) {
 	must.Eq(t, "", tell(t, o, opened).Held)
 }
 
-// All runs together are bounded.
+// All runs together are bounded. An app that is slow is not one that is down: a service
+// that was well stays so, and another is waited for.
 func TestVouch_hanging(t *testing.T) {
+	t.Parallel()
+	for name, well := range map[string]bool{"was well": true, "was not well": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.consul.KeepDefinitions(t)
+			url := hanging(t)
+			checks := api.AgentServiceChecks{
+				{CheckID: "a", HTTP: url, Interval: "10s"}, {CheckID: "b", HTTP: url, Interval: "10s"}, {CheckID: "c", HTTP: url, Interval: "10s"},
+			}
+			o := w.joined()
+			look(t, o)
+			if well {
+				tell(t, o, opened)
+			}
+			w.register("web", checks...)
+			look(t, o)
+			began := time.Now()
+			reply := tell(t, o, opened)
+			must.Less(t, 2*vouchTime, time.Since(began))
+			if well {
+				must.Eq(t, "", reply.Held)
+				return
+			}
+			must.StrContains(t, reply.Held, "it has not answered yet")
+			must.Less(t, time.Second, reply.Again)
+		})
+	}
+}
+
+// A check's own timeout is its verdict.
+func TestVouch_timeout(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.consul.KeepDefinitions(t)
+	o := w.admitted()
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", HTTP: hanging(t), Interval: "10s", Timeout: "50ms"})
+	must.StrContains(t, follow(t, o, opened).Held, "deadline exceeded")
+}
+
+// hanging is the URL of an app that never answers.
+func hanging(t *testing.T) string {
+	t.Helper()
 	gone := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(gone) })
-	var checks []*api.AgentServiceCheck
-	for _, id := range []string{"a", "b", "c"} {
-		checks = append(checks, &api.AgentServiceCheck{CheckID: id, HTTP: server.URL, Interval: "10s"})
+	return server.URL
+}
+
+// A check is run once where Consul wants one good run, and is Consul's where it wants more.
+func TestCanRun(t *testing.T) {
+	t.Parallel()
+	for runs, can := range map[int]bool{0: true, 1: true, 2: false} {
+		must.Eq(t, can, canRun(&consul.Target{TCP: "127.0.0.1:1", SuccessBeforePassing: runs}))
 	}
-	w.register("web", checks...)
-	o := w.joined()
-	look(t, o)
-	began := time.Now()
-	must.StrContains(t, tell(t, o, opened).Held, "deadline exceeded")
-	must.Less(t, 2*vouchTime, time.Since(began))
 }
