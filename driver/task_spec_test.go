@@ -46,7 +46,7 @@ func specFrom(t *testing.T, task *drivers.TaskConfig, hcl string) (proxySpec, er
 	hclutils.NewConfigParser(taskConfigSpec()).ParseHCL(t, "config {\n"+hcl+"\n}", &config)
 	return taskSpec(task, config, node{
 		version: "0.0.1",
-		host:    "m1",
+		machine: machine{host: "m1", boot: "today"},
 		root:    true,
 		config:  PluginConfig{Envoy: &EnvoyConfig{Path: envoy, Args: []string{"--operator"}}},
 		environ: readEnviron(func(string) string { return "" }),
@@ -104,7 +104,7 @@ func TestTaskSpec(t *testing.T) {
 	must.Eq(t, sidecar.Port{Label: "mesh", Address: "10.0.0.1", Number: 20002}, spec.Own.Listener)
 	must.Eq(t, map[string]string{
 		"nomad-node-id": "n1", "nomad-namespace": "default", "nomad-job": "shop", "nomad-group": "g",
-		"nomad-task": "proxy", "nomad-alloc-id": "a1", "connect-driver-version": "0.0.1", "connect-driver-host": "m1", "team": "shop",
+		"nomad-task": "proxy", "nomad-alloc-id": "a1", "connect-driver-version": "0.0.1", "connect-driver-host": "m1", "proxy-boot-id": "today", "team": "shop",
 	}, spec.Own.Meta)
 	must.Eq(t, []api.Upstream{
 		{DestinationName: "db", LocalBindAddress: "127.0.0.1", LocalBindPort: 20003},
