@@ -113,6 +113,27 @@ func TestNomads_checkReplaced(t *testing.T) {
 	must.Eq(t, all(api.HealthPassing), w.statuses())
 }
 
+// A check of Nomad's that is gone before ours is in its place is not forgotten.
+func TestNomads_replacedHalfWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.dropIn()
+	w.consul.Fail("PUT /v1/agent/check/register", 0)
+	w.consul.AddCheck(api.AgentCheck{CheckID: webReadyID, ServiceID: webProxyID, Status: api.HealthCritical, Type: "ttl"})
+	_, err := n.Tell(t.Context(), opened)
+	must.ErrorContains(t, err, "register the check "+aliasID)
+	must.Nil(t, w.consul.Check(aliasID))
+	must.Eq(t, sidecar.Altered, look(t, n).Presence)
+	_, err = n.Tell(t.Context(), opened)
+	must.Error(t, err)
+	w.consul.Heal()
+	follow(t, n, opened)
+	must.Eq(t, all(api.HealthPassing), w.statuses())
+	must.Eq(t, sidecar.Present, look(t, n).Presence)
+	tell(t, n, sidecar.Standing{Why: "Envoy was killed"})
+	must.Eq(t, all(api.HealthCritical), w.statuses())
+}
+
 // What others added to Nomad's registration stays.
 func TestNomads_leavesOthersChecks(t *testing.T) {
 	t.Parallel()
