@@ -134,7 +134,7 @@ func TestNomads_replacedHalfWay(t *testing.T) {
 	must.Eq(t, all(api.HealthCritical), w.statuses())
 }
 
-// What others added to Nomad's registration stays.
+// Checks that others added to Nomad's registration stay.
 func TestNomads_leavesOthersChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -77,7 +77,7 @@ func TestOwn_followsChecksWithoutNews(t *testing.T) {
 	must.Eq(t, renewLeast, tell(t, o, opened).Again)
 }
 
-// What others added stays whenever it is registered again, and maintenance is named.
+// Checks that others added stay whenever it is registered again, and maintenance is named.
 func TestOwn_leavesOthersChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -130,7 +130,7 @@ func TestOwn_aliasOfEarlierVersions(t *testing.T) {
 	must.Eq(t, sidecar.Present, look(t, again).Presence)
 }
 
-// What Nomad changes in place is the sidecar's: tags, meta, weights, address.
+// The sidecar takes over the changes that Nomad makes in place: tags, meta, weights, address.
 func TestOwn_followsInPlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -158,7 +158,7 @@ func TestOwn_followsInPlace(t *testing.T) {
 	must.False(t, w.consul.Proxy().EnableTagOverride)
 }
 
-// What a parent changes is in Consul at once, also when changes come close together.
+// Changes of a parent are in Consul at once, also when they come close together.
 func TestOwn_heardAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

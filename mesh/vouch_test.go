@@ -115,8 +115,8 @@ func portOf(t *testing.T, a *patient) int {
 	return a.Listener.Addr().(*net.TCPAddr).Port
 }
 
-// What Consul does not show is not guessed of a service that was never well; a
-// connection is all that a TCP check makes.
+// Nothing is guessed of a check that Consul does not show when the service was never
+// well; a connection is all that a TCP check makes.
 func TestVouch_unknown(t *testing.T) {
 	t.Parallel()
 	_, port := listening(t)
