@@ -49,12 +49,12 @@ func TestClient_Definitions(t *testing.T) {
 		"is no regular file": func() error { return syscall.Mkfifo(path, 0o600) },
 		"symbolic links":     func() error { return os.Symlink("/dev/zero", path) },
 	} {
+		must.NoError(t, os.Remove(path))
 		must.NoError(t, broken())
 		found, err = client.Definitions(t.Context(), "web", dir)
 		must.ErrorContains(t, err, "read how the Consul agent runs the check _nomad-check-1")
 		must.ErrorContains(t, err, name)
 		must.StrNotContains(t, err.Error(), "secret")
 		must.Eq(t, Definition{Type: "http", Interval: 10 * time.Second}, found["_nomad-check-1"])
-		must.NoError(t, os.Remove(path))
 	}
 }

@@ -207,7 +207,7 @@ func TestVouch_writtenLater(t *testing.T) {
 	must.Eq(t, "", tell(t, o, opened).Held)
 	must.Positive(t, a.asked.Load())
 
-	// But it is not waited for for ever.
+	// The wait has an end.
 	must.NoError(t, os.Remove(kept[0]))
 	must.MapLen(t, 1, o.ready.vouch.definitions)
 	clear(o.ready.vouch.definitions)
