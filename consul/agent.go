@@ -20,6 +20,7 @@ import (
 type AgentInfo struct {
 	Version string
 	Node    string          // empty when it does not tell
+	DataDir string          // where it keeps what it knows; empty when it does not tell, or has none
 	XDS     bootstrap.Agent // where Envoy finds the agent
 	Note    string          // what is worth telling of how XDS was chosen
 	Restart string          // what traffic loses when the agent is restarted, and how to prevent it; empty for nothing
@@ -82,7 +83,7 @@ func (c *Client) Info(ctx context.Context) (AgentInfo, error) {
 	if err != nil {
 		return AgentInfo{}, err
 	}
-	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName, Restart: self.restartLoss()}
+	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName, DataDir: self.DebugConfig.DataDir, Restart: self.restartLoss()}
 	if !self.DebugConfig.ConnectEnabled {
 		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
 	}

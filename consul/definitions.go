@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -41,14 +42,14 @@ type Target struct {
 	TLSSkipVerify bool
 	Timeout       time.Duration
 
-	SuccessBeforePassing int // more runs than one are needed when it is positive
+	SuccessBeforePassing int // how many runs in a row must be well; 0 is as good as 1
 }
 
 // Definitions gives those of a service's checks by their IDs. The agent's API tells
 // the type and the interval; what is asked of whom lies in its data directory alone,
-// and is read there when the agent tells us where that is (agent:read) and it is this
-// machine's. An error beside what was found says why it could not be.
-func (c *Client) Definitions(ctx context.Context, serviceID string) (map[string]Definition, error) {
+// and is read there; empty for none. An error beside what was found says why it could
+// not be.
+func (c *Client) Definitions(ctx context.Context, serviceID, dataDir string) (map[string]Definition, error) {
 	type told struct{ Type, Interval string }
 	found, err := ask(ctx, c, func(q *api.QueryOptions) (found map[string]told, err error) {
 		q.Filter = fmt.Sprintf("ServiceID == %q", serviceID)
@@ -58,30 +59,17 @@ func (c *Client) Definitions(ctx context.Context, serviceID string) (map[string]
 	if err != nil {
 		return nil, c.unreachable("ask for the checks of "+serviceID, err)
 	}
-	dir := c.dataDir(ctx)
 	all := make(map[string]Definition, len(found))
 	var unread error
 	for id, check := range found {
 		interval, _ := time.ParseDuration(check.Interval) // empty for a check that the agent does not run
-		target, err := readTarget(dir, id)
+		target, err := readTarget(dataDir, id)
 		if err != nil {
-			unread = fmt.Errorf("read how the Consul agent runs the check %s: %w; may the plugin read the agent's data directory?", id, err)
+			unread = fmt.Errorf("read how the Consul agent runs the check %s: %w", id, err)
 		}
 		all[id] = Definition{Type: check.Type, Interval: interval, Target: target}
 	}
 	return all, unread
-}
-
-// mostDefinition is how much of a definition is read.
-const mostDefinition = 1 << 20
-
-// dataDir is where the agent keeps what it knows; empty when it does not tell.
-func (c *Client) dataDir(ctx context.Context) string {
-	self, err := c.Self(ctx)
-	if err != nil {
-		return ""
-	}
-	return self.DebugConfig.DataDir
 }
 
 // readTarget reads what the agent keeps of a check for its own next start; nil for
@@ -91,17 +79,42 @@ func readTarget(dataDir, checkID string) (*Target, error) {
 		return nil, nil
 	}
 	hash := sha256.Sum256([]byte(checkID))
-	file, err := os.Open(filepath.Join(dataDir, "checks", hex.EncodeToString(hash[:])))
+	path := filepath.Join(dataDir, "checks", hex.EncodeToString(hash[:]))
+	text, err := readKept(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, fmt.Errorf("%w; the plugin must be able to read the agent's data directory", err)
+	}
+	var kept struct{ ChkType *Target }
+	if json.Unmarshal(text, &kept) != nil { // whose error would show a part of the file, which holds a token
+		return nil, fmt.Errorf("%s is not written as Consul 1.22 writes it", path)
+	}
+	return kept.ChkType, nil
+}
+
+// mostKept is how large such a file may be.
+const mostKept = 1 << 20
+
+// readKept reads a file of the agent's. Whatever else may be in its place does not hold
+// us up.
+func readKept(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	var kept struct{ ChkType *Target }
-	if err := json.NewDecoder(io.LimitReader(file, mostDefinition)).Decode(&kept); err != nil {
+	info, err := file.Stat()
+	if err != nil {
 		return nil, err
 	}
-	return kept.ChkType, nil
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, mostKept+1))
+	if err == nil && len(text) > mostKept {
+		err = fmt.Errorf("%s is larger than %d bytes", path, mostKept)
+	}
+	return text, err
 }

@@ -1,12 +1,11 @@
 package consul
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,16 +16,7 @@ import (
 // all of it.
 func TestClient_Definitions(t *testing.T) {
 	t.Parallel()
-	var told atomic.Value // the data directory, when it is told
 	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if dir, ok := told.Load().(string); r.URL.Path == "/v1/agent/self" {
-			if !ok {
-				http.Error(w, "Permission denied", http.StatusForbidden)
-				return
-			}
-			_, _ = fmt.Fprintf(w, `{"DebugConfig": {"DataDir": %q}}`, dir)
-			return
-		}
 		if r.URL.Query().Get("filter") != `ServiceID == "web"` {
 			http.Error(w, "no such filter", http.StatusBadRequest)
 			return
@@ -43,19 +33,28 @@ func TestClient_Definitions(t *testing.T) {
 
 	client, err := New(Config{Address: agent.URL})
 	must.NoError(t, err)
-	found, err := client.Definitions(t.Context(), "web")
+	found, err := client.Definitions(t.Context(), "web", "")
 	must.NoError(t, err)
 	must.Eq(t, map[string]Definition{"_nomad-check-1": {Type: "http", Interval: 10 * time.Second}, "script": {Type: "ttl"}}, found)
 
-	told.Store(dir)
-	found, err = client.Definitions(t.Context(), "web")
+	found, err = client.Definitions(t.Context(), "web", dir)
 	must.NoError(t, err)
 	must.Eq(t, &Target{HTTP: "https://127.0.0.1:1/x", Method: "POST", Header: map[string][]string{"A": {"b"}}, TLSSkipVerify: true, Timeout: 2 * time.Second},
 		found["_nomad-check-1"].Target)
 	must.Nil(t, found["script"].Target)
 
-	must.NoError(t, os.WriteFile(path, []byte("{"), 0o600))
-	found, err = client.Definitions(t.Context(), "web")
-	must.ErrorContains(t, err, "read how the Consul agent runs the check _nomad-check-1")
-	must.Eq(t, 10*time.Second, found["_nomad-check-1"].Interval)
+	for name, broken := range map[string]func() error{
+		"is not written as":  func() error { return os.WriteFile(path, []byte(`{"Token": secret`), 0o600) },
+		"is larger than":     func() error { return os.WriteFile(path, make([]byte, mostKept+1), 0o600) },
+		"is no regular file": func() error { return syscall.Mkfifo(path, 0o600) },
+		"symbolic links":     func() error { return os.Symlink("/dev/zero", path) },
+	} {
+		must.NoError(t, os.Remove(path))
+		must.NoError(t, broken())
+		found, err = client.Definitions(t.Context(), "web", dir)
+		must.ErrorContains(t, err, "read how the Consul agent runs the check _nomad-check-1")
+		must.ErrorContains(t, err, name)
+		must.StrNotContains(t, err.Error(), "secret")
+		must.Eq(t, Definition{Type: "http", Interval: 10 * time.Second}, found["_nomad-check-1"])
+	}
 }

@@ -142,7 +142,7 @@ func (f *Follower) misses(now digests) bool {
 func (w *Watch) sawChecks(now digests) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	tell(w.those(func(id string) bool { return w.checks != nil && w.checks[id] != now[id] }))
+	tell(w.those(func(id string) bool { return w.checks[id] != now[id] }))
 	w.checks = now
 }
 

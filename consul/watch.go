@@ -52,6 +52,14 @@ func (w *Watch) Has(id string) bool {
 	return w.services[id] != 0
 }
 
+// Follows tells whether it is heard what becomes of a service and of its checks. A
+// token may not see them, and another namespace, partition or agent is not looked at.
+func (w *Watch) Follows(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.services[id] != 0 && !w.away && w.checks != nil
+}
+
 // lostTouch notes that the catalog does not answer. A catalog that never answered may
 // be hidden from us by ACLs.
 func (w *Watch) lostTouch() {

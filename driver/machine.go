@@ -20,8 +20,8 @@ type machine struct {
 // machineIDFile holds an ID that machine-id(5) wants kept secret.
 const machineIDFile = "/etc/machine-id"
 
-// thisMachine asks the system. What it does not tell stays empty, and nothing is
-// concluded from it.
+// thisMachine asks the system. An answer that it does not give stays empty, and nothing
+// is concluded from that.
 func thisMachine() machine {
 	boot, _ := process.BootID()
 	raw, _ := os.ReadFile(machineIDFile)

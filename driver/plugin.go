@@ -135,5 +135,5 @@ func (p *Plugin) Capabilities() (*drivers.Capabilities, error) {
 // node is what tasks take from the node.
 func (p *Plugin) node() node {
 	settings := p.config.Load()
-	return node{config: settings.PluginConfig, environ: p.environ, host: p.machine.host, version: Version, root: p.root, compute: settings.compute}
+	return node{config: settings.PluginConfig, environ: p.environ, machine: p.machine, version: Version, root: p.root, compute: settings.compute}
 }

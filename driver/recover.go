@@ -32,7 +32,7 @@ func (p *Plugin) recover(h *drivers.TaskHandle) error {
 	if err != nil {
 		return err
 	}
-	if was := state.State.Process.BootID; was != "" && was != p.machine.boot {
+	if was, now := state.State.Process.BootID, p.machine.boot; was != "" && now != "" && was != now {
 		return errors.New("the machine was restarted since, and its Envoy ended with it; Nomad starts it anew")
 	}
 	// Without its token a sidecar can still be watched and stopped.

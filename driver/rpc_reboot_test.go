@@ -38,3 +38,22 @@ func TestRPC_reboot(t *testing.T) {
 	must.NoError(t, next.DestroyTask(w.task.ID, true))
 	w.clean()
 }
+
+// Where it is not known whether the machine was restarted, nothing is concluded from it.
+func TestRPC_unknownBoot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake.WellBehaved)
+	h := w.plugin()
+	handle, err := w.start(h, sidecarHCL(""))
+	must.NoError(t, err)
+	h.awaitAttribute(w.task, "phase", "serving")
+	h.kill()
+
+	next := newHarness(t)
+	next.plugin.machine.boot = ""
+	must.NoError(t, next.configure(w.config()))
+	must.NoError(t, next.RecoverTask(handle))
+	next.awaitAttribute(w.task, "phase", "serving")
+	must.NoError(t, next.DestroyTask(w.task.ID, true))
+	w.clean()
+}

@@ -55,7 +55,7 @@ func (p *Plugin) sweep(ctx context.Context, settings consul.Config) error {
 type leftover struct {
 	proxyID string
 	nodeID  string
-	boot    string // in which its process was started; empty before there was one
+	boot    string // in which it was registered; empty when that was not known
 	at      place
 }
 

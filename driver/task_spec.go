@@ -25,7 +25,7 @@ const (
 type node struct {
 	config  PluginConfig
 	environ environ
-	host    string // the machine, as meta has it
+	machine machine
 	version string // of this driver
 	root    bool   // the agent is root, and can run a proxy as another user
 	compute cpustats.Compute
@@ -81,6 +81,7 @@ const (
 	metaNodeID  = "nomad-node-id"
 	metaAllocID = "nomad-alloc-id"
 	metaTask    = mesh.MetaTask
+	metaBoot    = mesh.MetaBootID
 )
 
 // meta says in Consul who registered the sidecar, and what the user adds.
@@ -92,8 +93,11 @@ func meta(task *drivers.TaskConfig, user map[string]string, n node) map[string]s
 		"nomad-group":            task.TaskGroupName,
 		metaTask:                 task.Name,
 		metaAllocID:              task.AllocID,
-		metaHost:                 n.host,
+		metaHost:                 n.machine.host,
 		"connect-driver-version": n.version,
+	}
+	if n.machine.boot != "" {
+		m[metaBoot] = n.machine.boot
 	}
 	for key, value := range user {
 		if _, ours := m[key]; !ours { // whose it is decides who may remove it

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/consul"
+	"nomad-driver-connect/fake"
 	"nomad-driver-connect/mesh"
 	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
@@ -44,7 +46,7 @@ func specFrom(t *testing.T, task *drivers.TaskConfig, hcl string) (proxySpec, er
 	hclutils.NewConfigParser(taskConfigSpec()).ParseHCL(t, "config {\n"+hcl+"\n}", &config)
 	return taskSpec(task, config, node{
 		version: "0.0.1",
-		host:    "m1",
+		machine: machine{host: "m1", boot: "today"},
 		root:    true,
 		config:  PluginConfig{Envoy: &EnvoyConfig{Path: envoy, Args: []string{"--operator"}}},
 		environ: readEnviron(func(string) string { return "" }),
@@ -102,7 +104,7 @@ func TestTaskSpec(t *testing.T) {
 	must.Eq(t, sidecar.Port{Label: "mesh", Address: "10.0.0.1", Number: 20002}, spec.Own.Listener)
 	must.Eq(t, map[string]string{
 		"nomad-node-id": "n1", "nomad-namespace": "default", "nomad-job": "shop", "nomad-group": "g",
-		"nomad-task": "proxy", "nomad-alloc-id": "a1", "connect-driver-version": "0.0.1", "connect-driver-host": "m1", "team": "shop",
+		"nomad-task": "proxy", "nomad-alloc-id": "a1", "connect-driver-version": "0.0.1", "connect-driver-host": "m1", "proxy-boot-id": "today", "team": "shop",
 	}, spec.Own.Meta)
 	must.Eq(t, []api.Upstream{
 		{DestinationName: "db", LocalBindAddress: "127.0.0.1", LocalBindPort: 20003},
@@ -277,6 +279,29 @@ func TestAddTokens(t *testing.T) {
 		must.Eq(t, want, spec.Consul.AgentToken)
 		must.Eq(t, "secret", spec.Consul.Token)
 	}
+}
+
+// How checks are run is read where the operator's agent says, and for no other.
+func TestDataDir(t *testing.T) {
+	t.Parallel()
+	agent, other := fake.StartConsul(t), fake.StartConsul(t)
+	dir := agent.KeepDefinitions(t)
+	other.KeepDefinitions(t)
+	p := &Plugin{}
+	p.config.Store(&settings{PluginConfig: PluginConfig{Consul: &ConsulConfig{Address: agent.URL}}})
+	for address, want := range map[string]string{agent.URL: dir, other.URL: ""} {
+		client, err := consul.New(consul.Config{Address: address})
+		must.NoError(t, err)
+		t.Cleanup(client.Close)
+		x := &proxy{plugin: p, client: client, spec: proxySpec{Consul: consul.Config{Address: address}}}
+		for range 2 {
+			got, err := x.dataDir(t.Context())
+			must.NoError(t, err)
+			must.Eq(t, want, got)
+		}
+	}
+	must.Eq(t, 1, agent.Requests(), must.Sprint("the answer is remembered"))
+	must.Eq(t, 0, other.Requests())
 }
 
 func TestParseSignal(t *testing.T) {

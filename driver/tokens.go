@@ -29,11 +29,15 @@ func (p *Plugin) tokens(spec proxySpec, task *drivers.TaskConfig) (tokens consul
 	if tokens.Task, err = taskToken(task, spec.Consul.TokenFile, spec.Life.Run.User); err != nil {
 		return tokens, err
 	}
-	config := p.config.Load()
-	if spec.Consul.Address == consulSettings(p.environ, config.Consul, nil).Address {
-		tokens.Agent, err = operatorToken(config.PluginConfig)
+	if p.isOperators(spec.Consul) {
+		tokens.Agent, err = operatorToken(p.config.Load().PluginConfig)
 	}
 	return tokens, err
+}
+
+// isOperators tells whether an agent is the operator's, which is this node's.
+func (p *Plugin) isOperators(agent consul.Config) bool {
+	return agent.Address == consulSettings(p.environ, p.config.Load().Consul, nil).Address
 }
 
 // operatorToken is what the plugin itself asks Consul with.

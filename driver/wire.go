@@ -39,7 +39,7 @@ func (p *Plugin) wire(spec proxySpec, config *drivers.TaskConfig) (*proxy, error
 }
 
 func (x *proxy) newMember() sidecar.Member {
-	node := mesh.Node{Consul: x.client, Watch: &x.plugin.watch.Watch, Emit: x.plugin.emitter(x.config)}
+	node := mesh.Node{Consul: x.client, Watch: &x.plugin.watch.Watch, Emit: x.plugin.emitter(x.config), DataDir: x.dataDir}
 	switch r := x.spec.roles; {
 	case r.Own != nil:
 		return mesh.NewOwn(*r.Own, node)
@@ -97,6 +97,16 @@ func (x *proxy) agent(ctx context.Context) (bootstrap.Agent, string, error) {
 		err = sidecar.Invalidf("consul.grpc_address", "%v", err)
 	}
 	return info.XDS, info.Note, err
+}
+
+// dataDir is where the operator's agent keeps what it knows; empty when it does not
+// tell. A job could name an agent that gives any other directory.
+func (x *proxy) dataDir(ctx context.Context) (string, error) {
+	if !x.plugin.isOperators(x.spec.Consul) {
+		return "", nil
+	}
+	info, err := x.plugin.agents.Info(ctx, x.client)
+	return info.DataDir, err
 }
 
 func (x *proxy) inputs(ctx context.Context, proxyID string, in bootstrap.Inputs) (bootstrap.Inputs, error) {

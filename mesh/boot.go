@@ -1,5 +1,5 @@
 package mesh
 
-// BootOf is the boot of the machine in which the process was started that a
-// registration of ours stands for; empty before there is a process.
-func BootOf(meta map[string]string) string { return meta[metaBootID] }
+// BootOf is the boot of the machine in which a registration of ours was made, or the
+// process was started that it stands for; empty when that was not known.
+func BootOf(meta map[string]string) string { return meta[MetaBootID] }

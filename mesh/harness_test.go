@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"net"
 	"strconv"
 	"strings"
@@ -52,11 +53,20 @@ func (w *world) node() Node {
 	client, err := consul.New(consul.Config{Address: w.consul.URL})
 	must.NoError(w.t, err)
 	w.t.Cleanup(client.Close)
-	return Node{Consul: client, Watch: &w.watch, Emit: func(sentence string) {
+	emit := func(sentence string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, sentence)
+	}
+	return Node{Consul: client, Watch: &w.watch, Emit: emit, DataDir: func(ctx context.Context) (string, error) {
+		info, err := client.Info(ctx)
+		return info.DataDir, err
 	}}
+}
+
+// asked counts the requests of members so far.
+func (w *world) asked() int {
+	return w.consul.Requests() - w.consul.Requests("GET /v1/catalog/node-services/{node}", "GET /v1/health/node/{node}", "GET /v1/config/"+api.ProxyDefaults)
 }
 
 // watched has the watch of the node run, and waits until it has seen the services.

@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -35,9 +36,13 @@ func (o *Own) Look(ctx context.Context) (sidecar.Finding, error) {
 			return sidecar.Finding{}, err
 		}
 	}
-	switch {
-	case o.parent != nil && parent == nil:
+	if o.parent != nil && parent == nil {
 		return o.orphaned(ctx)
+	}
+	if parent != nil {
+		o.heed(parent.Service, found)
+	}
+	switch {
 	case o.moved != nil:
 		return *o.moved, nil
 	case found == nil:
@@ -45,6 +50,9 @@ func (o *Own) Look(ctx context.Context) (sidecar.Finding, error) {
 	}
 	o.gone, o.renamed = time.Time{}, false
 	o.compare(found, parent)
+	if o.relocated(); o.moved != nil {
+		return *o.moved, nil
+	}
 	if o.altered || o.alias {
 		return sidecar.Finding{Presence: sidecar.Altered}, nil
 	}
@@ -66,12 +74,8 @@ func (n Node) health(ctx context.Context, id string) (*consul.Health, error) {
 // compare notes whether Consul has what it was told, and whether it was told what is
 // so now; parent is nil for a standalone sidecar.
 func (o *Own) compare(found, parent *consul.Health) {
-	if parent != nil {
-		o.heed(parent.Service, found.Service)
-		o.ready.stands(o.parent.ID, o.parent.address())
-	}
 	if !o.told.known && found.Service.Port == o.reg.Listener.Number {
-		o.told.admitted = true // by an earlier life
+		o.told.admitted, o.told.reaped = true, true // by an earlier life
 	}
 	if o.ready.saw(o.id(), found, parent) || o.told.token != o.Consul.Tokens().Task {
 		o.altered = true
@@ -81,15 +85,36 @@ func (o *Own) compare(found, parent *consul.Health) {
 
 // heed takes over what the parent says of itself now. Where tags may be changed by
 // others in the catalog (enable_tag_override) the proxy keeps its own, as a sidecar of
-// Nomad's does.
-func (o *Own) heed(parent, proxy *api.AgentService) {
+// Nomad's does; proxy is nil for one that is gone.
+func (o *Own) heed(parent *api.AgentService, proxy *consul.Health) {
 	now := parentOf(parent)
-	if parent.EnableTagOverride {
-		now.Tags = proxy.Tags
+	switch {
+	case !parent.EnableTagOverride:
+	case proxy != nil:
+		now.Tags = proxy.Service.Tags
+	case !o.unread:
+		now.Tags = o.parent.Tags
 	}
 	if !now.equal(o.parent) {
 		o.parent, o.altered = now, true
 	}
+	o.unread = false
+	o.ready.stands(now.ID, now.address())
+	if o.moved != nil {
+		o.moved.Place = o.place()
+	}
+}
+
+// relocated notes that the local service is at another address by now, under the same
+// ID: the life goes on from there.
+func (o *Own) relocated() {
+	at := o.place()
+	if at.App == o.app {
+		return
+	}
+	why := fmt.Sprintf("The service %q is another by now: at %s in place of %s", o.reg.Service, at.App.Address, o.app.Address)
+	o.moved = &sidecar.Finding{Presence: sidecar.Moved, Why: why, Place: at}
+	o.app = at.App
 }
 
 // orphaned looks for what Nomad has put into the place of a parent that is gone: with
@@ -113,9 +138,12 @@ func (o *Own) orphaned(ctx context.Context) (sidecar.Finding, error) {
 	why := fmt.Sprintf("The service %q is another by now: %s in place of %s", o.reg.Service, next.at(), o.parent.at())
 	o.former = append(o.former, o.id())
 	o.parent, o.told, o.altered, o.gone, o.renamed = next, told{}, true, time.Time{}, false
+	o.former = slices.DeleteFunc(o.former, func(id string) bool { return id == o.id() }) // it may have moved back
+	o.unread = false
 	o.ready.stands(next.ID, next.address())
 	o.follow()
 	o.moved = &sidecar.Finding{Presence: sidecar.Moved, Why: why, Place: o.place()}
+	o.app = o.moved.Place.App
 	return *o.moved, nil
 }
 
@@ -143,7 +171,7 @@ func (o *Own) missing(wanted bool) sidecar.Finding {
 	case forgot && !wanted:
 		return sidecar.Finding{Presence: sidecar.Forgotten, Why: forgottenSaid}
 	case wanted && (forgot || time.Since(o.gone) >= probation):
-		o.altered, o.gone = true, time.Time{}
+		o.altered, o.lost, o.gone = true, true, time.Time{}
 		return sidecar.Finding{Presence: sidecar.Lost, Why: lostSaid}
 	}
 	return sidecar.Finding{Presence: sidecar.Withdrawn, Why: withdrawnSaid}

@@ -88,6 +88,40 @@ func TestOwn_movedBeforeItWasFound(t *testing.T) {
 	must.Eq(t, []string{movedID}, w.consul.Services())
 }
 
+// A service that moves there and back keeps its sidecar, also when Nomad has left the
+// registration of the first time.
+func TestOwn_movedBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.admitted()
+	proxy := w.consul.Proxy()
+	w.relabel()
+	w.consul.Add(proxy)
+	must.Eq(t, sidecar.Moved, look(t, o).Presence)
+	w.consul.Remove(movedID)
+	w.register("web")
+	must.Eq(t, sidecar.Moved, look(t, o).Presence)
+	tell(t, o, opened)
+	must.Eq(t, []string{webID, webProxyID}, w.consul.Services())
+	must.Eq(t, sidecar.Present, look(t, o).Presence)
+}
+
+// An address that changed while the plugin was away is news to the life that is found.
+func TestOwn_relocatedBeforeItWasFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := w.admitted().place()
+	w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = 8081 })
+	again := NewOwn(regWeb(), w.node())
+	again.Rejoin(at)
+	found := look(t, again)
+	must.Eq(t, sidecar.Moved, found.Presence)
+	must.Eq(t, "127.0.0.1:8081", found.Place.App.Address)
+	tell(t, again, opened)
+	must.Eq(t, 8081, w.consul.Proxy().Proxy.LocalServicePort)
+	must.Eq(t, sidecar.Present, look(t, again).Presence)
+}
+
 // A service that comes back while it is looked for has not moved.
 func TestOwn_backMeanwhile(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,8 +34,9 @@ type Nomads struct {
 	reg NomadsRegistration
 
 	ready    ready
-	complete bool // our checks are there, and Nomad's are not
-	replaced []string
+	complete bool             // our checks are there, and Nomad's are not
+	theirs   []string         // IDs of Nomad's checks in whose places ours are to be; Consul may have lost them meanwhile
+	replaced []string         // IDs of ours in their places
 	follower *consul.Follower // nil before it is joined
 }
 
@@ -142,7 +144,7 @@ func (n *Nomads) parent(ctx context.Context, proxy *api.AgentService) (*consul.H
 
 // missing says what has become of one that is gone.
 func (n *Nomads) missing() sidecar.Finding {
-	n.complete = false
+	n.complete, n.theirs = false, nil
 	switch {
 	case !n.Watch.InTouch():
 		return sidecar.Finding{Presence: sidecar.Forgotten}
@@ -184,18 +186,34 @@ func (n *Nomads) say(ctx context.Context, v verdict) error {
 			return err
 		}
 	}
-	theirs := nomadsChecks(found.Checks)
-	for _, id := range theirs {
-		if err := n.Consul.ReplaceCheck(ctx, n.reg.ID, replacement(n.reg.ID, id, v)); err != nil {
-			return err
-		}
+	if err := n.replace(ctx, found.Checks, v); err != nil {
+		return err
 	}
-	n.replaced = append(replacedChecks(found.Checks), theirs...)
 	n.ready.told = verdict{} // also new checks are told: Consul remembers the status of one that it knew
 	if err := n.set(ctx, v); err != nil {
 		return err
 	}
 	n.complete = true
+	return nil
+}
+
+// replace puts checks of ours into the places of Nomad's, also into one that an attempt
+// which failed half way has left empty.
+func (n *Nomads) replace(ctx context.Context, checks map[string]*api.HealthCheck, v verdict) error {
+	n.replaced = replacedChecks(checks)
+	n.theirs = slices.DeleteFunc(n.theirs, func(id string) bool { return slices.Contains(n.replaced, id) })
+	n.theirs = slices.Compact(slices.Sorted(slices.Values(append(n.theirs, nomadsChecks(checks)...))))
+	for len(n.theirs) > 0 {
+		id := n.theirs[0]
+		put := n.Consul.AddCheck
+		if checks[id] != nil {
+			put = n.Consul.ReplaceCheck
+		}
+		if err := put(ctx, n.reg.ID, replacement(n.reg.ID, id, v)); err != nil {
+			return err
+		}
+		n.replaced, n.theirs = append(n.replaced, id), n.theirs[1:]
+	}
 	return nil
 }
 

@@ -45,6 +45,7 @@ func all(status string) [3]string { return [3]string{status, status, status} }
 func TestNomads_registeredAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	n := w.dropIn()
 	tell(t, n, sidecar.Standing{Why: "Envoy is not ready yet"})
 	must.Eq(t, all(api.HealthCritical), w.statuses())
@@ -65,9 +66,9 @@ func TestNomads_registeredAgain(t *testing.T) {
 	must.Eq(t, "ttl", w.consul.Check(listeningID).Type)
 	must.Eq(t, sidecar.Present, look(t, n).Presence)
 
-	requests := w.consul.Requests()
+	requests := w.asked()
 	tell(t, n, opened)
-	must.Eq(t, requests+1, w.consul.Requests(), must.Sprint("a renewal is one request"))
+	must.Eq(t, requests+1, w.asked(), must.Sprint("a renewal is one request"))
 	farewell, err := n.Leave(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, settle+mergeWindow, farewell.Heard)
@@ -112,7 +113,28 @@ func TestNomads_checkReplaced(t *testing.T) {
 	must.Eq(t, all(api.HealthPassing), w.statuses())
 }
 
-// What others added to Nomad's registration stays.
+// A check of Nomad's that is gone before ours is in its place is not forgotten.
+func TestNomads_replacedHalfWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.dropIn()
+	w.consul.Fail("PUT /v1/agent/check/register", 0)
+	w.consul.AddCheck(api.AgentCheck{CheckID: webReadyID, ServiceID: webProxyID, Status: api.HealthCritical, Type: "ttl"})
+	_, err := n.Tell(t.Context(), opened)
+	must.ErrorContains(t, err, "register the check "+aliasID)
+	must.Nil(t, w.consul.Check(aliasID))
+	must.Eq(t, sidecar.Altered, look(t, n).Presence)
+	_, err = n.Tell(t.Context(), opened)
+	must.Error(t, err)
+	w.consul.Heal()
+	follow(t, n, opened)
+	must.Eq(t, all(api.HealthPassing), w.statuses())
+	must.Eq(t, sidecar.Present, look(t, n).Presence)
+	tell(t, n, sidecar.Standing{Why: "Envoy was killed"})
+	must.Eq(t, all(api.HealthCritical), w.statuses())
+}
+
+// Checks that others added to Nomad's registration stay.
 func TestNomads_leavesOthersChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -21,6 +21,10 @@ type Node struct {
 	Consul *consul.Client // acts with the task's token
 	Watch  *consul.Watch  // of the node, shared
 	Emit   sidecar.Emit
+
+	// DataDir is where the Consul agent keeps what it knows, when that is a matter of
+	// this machine; empty for unknown. The function may be nil.
+	DataDir func(context.Context) (string, error)
 }
 
 // Own is the member that we register.
@@ -32,7 +36,10 @@ type Own struct {
 	joined   bool           // Consul may have it
 	told     told
 	ready    ready
+	unread   bool             // nothing but the parent's ID is known, from an earlier life
+	app      sidecar.Address  // of the local service, as the life knows it
 	altered  bool             // Consul has something else than it was told
+	lost     bool             // Consul has lost it, and it is wanted
 	moved    *sidecar.Finding // that it is to be registered at another place; nil when it is not
 	former   []string         // IDs that it was registered under before it moved
 	alias    bool             // a check of an earlier version of the driver is there
@@ -85,7 +92,9 @@ func (o *Own) Join(ctx context.Context) (sidecar.Place, error) {
 	}
 	o.Emit(fmt.Sprintf("Registered %s in Consul, public listener %s", o.reg.Service+proxySuffix, o.reg.Listener))
 	o.follow()
-	return o.place(), nil
+	at := o.place()
+	o.app = at.App
+	return at, nil
 }
 
 // findParent waits for the registration of the service that the proxy fronts, and
@@ -120,9 +129,10 @@ func (o *Own) other(group []*api.AgentService) string {
 // Rejoin implements sidecar.Member. The first Look reads the parent's registration.
 func (o *Own) Rejoin(at sidecar.Place) {
 	if o.reg.Parent != nil {
-		o.parent = &ParentService{ID: strings.TrimSuffix(at.ID, proxySuffix)}
+		o.parent, o.unread = &ParentService{ID: strings.TrimSuffix(at.ID, proxySuffix)}, true
+		o.ready.stands(o.parent.ID, "")
 	}
-	o.joined = true
+	o.joined, o.app = true, at.App
 	o.follow()
 }
 
@@ -142,19 +152,22 @@ func (o *Own) follow() {
 // News implements sidecar.Member.
 func (o *Own) News() <-chan struct{} { return o.follower.News }
 
-// Tell implements sidecar.Member. To keep peers away it sets the check and nothing
-// else: that is quickest, and brings nothing back that was withdrawn.
+// Tell implements sidecar.Member. To keep peers away it sets the check first: that is
+// quickest, and brings nothing back that was withdrawn.
 func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, error) {
 	v, again, err := o.ready.judge(ctx, o.Node, s)
 	if err != nil {
 		return sidecar.Reply{}, err
 	}
-	if s.Open || !o.told.admitted || o.moved != nil {
+	if !o.unread && (s.Open || !o.told.admitted || o.moved != nil || o.lost) {
 		if err := o.register(ctx, s, v); err != nil {
 			return sidecar.Reply{}, err
 		}
 	}
 	err = o.ready.set(ctx, o.Node, o.id(), v)
+	if err == nil && !s.Open && o.told.reaped { // it may stay closed for long
+		err = o.register(ctx, s, v)
+	}
 	if !s.Open && errors.Is(err, consul.ErrNoCheck) {
 		err = nil // there is nothing to keep them away from
 	}
@@ -178,7 +191,7 @@ func (o *Own) register(ctx context.Context, s sidecar.Standing, v verdict) error
 	if before := o.told; before.known && before.token != now.token {
 		o.Emit("Registered again with the new ACL token")
 	}
-	o.told, o.altered, o.moved = now, false, nil
+	o.told, o.altered, o.lost, o.moved = now, false, false, nil
 	return nil
 }
 
@@ -231,18 +244,4 @@ func (o *Own) Leave(ctx context.Context) (sidecar.Farewell, error) {
 	}
 	o.joined = err != nil
 	return farewell, err
-}
-
-const (
-	// renewLeast is the least time between two renewals of a ready check, and
-	// renewShare what each sidecar of the node adds to it: a thousand renew 3
-	// checks a second together. It is far below the TTL. A token that Consul does
-	// not know any more, or a check that is gone, is noticed then at the latest.
-	renewLeast = 30 * time.Second
-	renewShare = 300 * time.Millisecond
-)
-
-// renewal is how soon a member tells Consul again what it knows already.
-func renewal(w *consul.Watch) time.Duration {
-	return min(max(renewLeast, time.Duration(w.Followers())*renewShare), readyTTL/6)
 }

@@ -28,6 +28,7 @@ func TestOwn_join(t *testing.T) {
 func TestOwn_followsChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "is it up", HTTP: "http://127.0.0.1:8080", Interval: "10s", Status: api.HealthPassing})
 	o := w.admitted()
 	must.Eq(t, deregisterAfter, w.consul.Proxy().Checks[0].DeregisterCriticalServiceAfter)
@@ -40,9 +41,9 @@ func TestOwn_followsChecks(t *testing.T) {
 	w.is(api.HealthCritical, why)
 	must.Eq(t, 21000, w.consul.Proxy().Port)
 	must.Eq(t, "", w.consul.Proxy().Checks[0].DeregisterCriticalServiceAfter, must.Sprint("it may take its time"))
-	asked := w.consul.Requests()
+	asked := w.asked()
 	must.Eq(t, why, tell(t, o, opened).Held)
-	must.Eq(t, asked+1, w.consul.Requests(), must.Sprint("a renewal is one request"))
+	must.Eq(t, asked+1, w.asked(), must.Sprint("a renewal is one request"))
 
 	w.consul.SetOutput("up", api.HealthWarning, "HTTP GET: 429")
 	must.Eq(t, "", follow(t, o, opened).Held)
@@ -56,7 +57,27 @@ func TestOwn_followsChecks(t *testing.T) {
 	w.is(api.HealthCritical, "Envoy was killed")
 }
 
-// What others added stays whenever it is registered again, and maintenance is named.
+// The checks of a service of which no news come, as with a token that may not see it, are
+// read anew whenever Consul is told.
+func TestOwn_followsChecksWithoutNews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "is it up", HTTP: "http://127.0.0.1:8080", Interval: "10s", Status: api.HealthPassing})
+	o := w.admitted()
+	must.Eq(t, rereadLeast, tell(t, o, opened).Again)
+	w.consul.SetOutput("up", api.HealthCritical, "HTTP GET: 503")
+	must.StrContains(t, tell(t, o, opened).Held, "HTTP GET: 503")
+	w.consul.SetOutput("up", api.HealthPassing, "HTTP GET: 200")
+	must.Eq(t, "", tell(t, o, opened).Held)
+	w.is(api.HealthPassing, readyNote)
+
+	w.watched()
+	must.True(t, w.watch.Follows(webID))
+	must.False(t, w.watch.Follows(webID+"-of-another-namespace"))
+	must.Eq(t, renewLeast, tell(t, o, opened).Again)
+}
+
+// Checks that others added stay whenever it is registered again, and maintenance is named.
 func TestOwn_leavesOthersChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -109,7 +130,7 @@ func TestOwn_aliasOfEarlierVersions(t *testing.T) {
 	must.Eq(t, sidecar.Present, look(t, again).Presence)
 }
 
-// What Nomad changes in place is the sidecar's: tags, meta, weights, address.
+// The sidecar takes over the changes that Nomad makes in place: tags, meta, weights, address.
 func TestOwn_followsInPlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -118,7 +139,12 @@ func TestOwn_followsInPlace(t *testing.T) {
 		reg.Tags, reg.Meta, reg.Port = []string{"promoted"}, map[string]string{"stage": "stable"}, 8081
 		reg.Weights = &api.AgentWeights{Passing: 10, Warning: 3}
 	})
-	follow(t, o, opened)
+	found := look(t, o)
+	must.Eq(t, sidecar.Moved, found.Presence)
+	must.Eq(t, `The service "web" is another by now: at 127.0.0.1:8081 in place of 127.0.0.1:8080`, found.Why)
+	must.Eq(t, "127.0.0.1:8081", found.Place.App.Address)
+	must.Eq(t, webProxyID, found.Place.ID)
+	tell(t, o, opened)
 	proxy := w.consul.Proxy()
 	must.Eq(t, []string{"promoted"}, proxy.Tags)
 	must.Eq(t, "stable", proxy.Meta["stage"])
@@ -132,7 +158,7 @@ func TestOwn_followsInPlace(t *testing.T) {
 	must.False(t, w.consul.Proxy().EnableTagOverride)
 }
 
-// What a parent changes is in Consul at once, also when changes come close together.
+// Changes of a parent are in Consul at once, also when they come close together.
 func TestOwn_heardAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -80,23 +80,27 @@ func (r *ready) digest() string {
 }
 
 // judge makes the verdict on a standing. again is how soon it may be another, 0 when
-// Consul has run all checks.
+// Consul has run all checks and it is heard what becomes of them.
 func (r *ready) judge(ctx context.Context, n Node, s sidecar.Standing) (v verdict, again time.Duration, err error) {
 	if !s.Open {
 		r.seen = r.digest()
 		return judge(s, nil, r.own), 0, nil
 	}
-	if r.parent != "" && (r.checks == nil || r.vouch.pending(r.checks)) {
+	unheard := r.parent != "" && !n.Watch.Follows(r.parent)
+	if unheard || (r.parent != "" && (r.checks == nil || r.vouch.pending(r.checks))) {
 		health, err := n.health(ctx, r.parent)
 		if err != nil {
 			return v, 0, err
 		}
 		if health != nil { // else Look says what has become of it
-			r.checks = ofService(health)
+			r.checks, r.address = ofService(health), parentOf(health.Service).address()
 		}
 	}
 	r.seen = r.digest()
 	checks, again := r.vouch.settle(ctx, n, r.parent, r.address, r.checks)
+	if again == 0 && unheard {
+		again = rereading(n.Watch)
+	}
 	return judge(s, checks, r.own), again, nil
 }
 
@@ -119,4 +123,27 @@ func (r *ready) reply(w *consul.Watch, s sidecar.Standing, v verdict, again time
 		reply.Held = v.note
 	}
 	return reply
+}
+
+const (
+	// renewLeast is the least time between two renewals of a ready check, and
+	// renewShare what each sidecar of the node adds to it: a thousand renew 3
+	// checks a second together. It is far below the TTL. A token that Consul does
+	// not know any more, or a check that is gone, is noticed then at the latest.
+	renewLeast = 30 * time.Second
+	renewShare = 300 * time.Millisecond
+
+	// rereadLeast is the least time between two looks at checks of which no news
+	// come.
+	rereadLeast = 5 * time.Second
+)
+
+// renewal is how soon a member tells Consul again what it knows already.
+func renewal(w *consul.Watch) time.Duration {
+	return min(max(renewLeast, time.Duration(w.Followers())*renewShare), readyTTL/6)
+}
+
+// rereading is how soon a member looks again at checks of which no news come.
+func rereading(w *consul.Watch) time.Duration {
+	return min(renewal(w), max(rereadLeast, time.Duration(w.Followers())*renewShare))
 }

@@ -41,9 +41,9 @@ const warmingPort = 1
 const (
 	metaPID       = "proxy-pid"
 	metaStartTime = "proxy-start-time"
-	metaBootID    = "proxy-boot-id"
 
-	MetaTask = "nomad-task"
+	MetaBootID = "proxy-boot-id"
+	MetaTask   = "nomad-task"
 )
 
 // readyNotes is what the ready check says of itself.
@@ -130,7 +130,7 @@ func (r Registration) meta(parent *ParentService, of process.Identity) map[strin
 	if of != (process.Identity{}) {
 		meta[metaPID] = strconv.Itoa(of.PID)
 		meta[metaStartTime] = strconv.FormatUint(of.StartTime, 10)
-		meta[metaBootID] = of.BootID
+		meta[MetaBootID] = of.BootID
 	}
 	return meta
 }

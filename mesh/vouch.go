@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +16,21 @@ import (
 )
 
 const (
-	// vouchTime bounds the runs of all checks together: a goroutine waits for them.
+	// vouchTime bounds the runs of all checks together: a goroutine waits for them. It
+	// says nothing of a check that may take longer.
 	vouchTime = 500 * time.Millisecond
 
 	// firstRun is how much longer than its interval the first run of a check may
 	// take; noInterval is for checks that Consul does not run itself.
 	firstRun   = 10 * time.Second
 	noInterval = 20 * time.Second
+
+	// writeTime is how long Consul may take to write down a check that it shows.
+	writeTime = 3 * time.Second
 )
+
+// runnable are the types of checks that the driver can run.
+var runnable = []string{"tcp", "http", "grpc"}
 
 // vouch runs the checks of a service for Consul, which runs a new one first after a
 // random part of its interval and has it critical until then. From Consul's own first
@@ -111,7 +119,7 @@ func (v *vouch) define(ctx context.Context, n Node, service string, checks []*ap
 	if !undefined {
 		return
 	}
-	found, err := n.Consul.Definitions(ctx, service)
+	found, err := v.ask(ctx, n, service)
 	if found != nil {
 		v.definitions = found
 	}
@@ -119,6 +127,23 @@ func (v *vouch) define(ctx context.Context, n Node, service string, checks []*ap
 		v.complained = err.Error()
 		n.Emit(fmt.Sprintf("Waits until Consul has run the checks of the service, since the driver cannot: %v", err))
 	}
+}
+
+// ask gives the definitions that are there by now: Consul shows a check before it has
+// written down what it asks of whom.
+func (v *vouch) ask(ctx context.Context, n Node, service string) (map[string]consul.Definition, error) {
+	dir := ""
+	if n.DataDir != nil {
+		var err error
+		if dir, err = n.DataDir(ctx); err != nil {
+			return nil, err
+		}
+	}
+	found, err := n.Consul.Definitions(ctx, service, dir)
+	maps.DeleteFunc(found, func(id string, d consul.Definition) bool {
+		return dir != "" && d.Target == nil && slices.Contains(runnable, d.Type) && time.Since(v.first[id]) < writeTime
+	})
+	return found, err
 }
 
 // runAll runs those that Consul has not run, at the same time.
@@ -143,22 +168,35 @@ func (v *vouch) runAll(ctx context.Context, address string, checks []*api.Health
 	return settled
 }
 
-// outcome is that of a check by our own run; ok is false when it cannot be told. One
-// whose target Consul does not show is taken for a connection to the service when
-// Consul does no more itself, or when the service was well a moment ago and only its
-// check is new.
+// outcome is that of a check by our own run; ok is false when it cannot be told. A
+// target that Consul does not show is taken for a connection to the service when Consul
+// does no more itself, or when the service was well a moment ago and only its check is
+// new.
 func (v *vouch) outcome(ctx context.Context, id, address string) (_ verdict, ok bool) {
 	definition := v.definitions[id]
-	if target := definition.Target; target != nil && canRun(target) {
-		return run(ctx, target), true
+	target := definition.Target
+	if target == nil || !canRun(target) {
+		if definition.Type != "tcp" && (!v.well || target != nil) {
+			return verdict{}, false
+		}
+		target = &consul.Target{TCP: address}
 	}
-	if definition.Type != "tcp" && (!v.well || definition.Target != nil) {
-		return verdict{}, false
+	outcome := run(ctx, target)
+	if outcome.status == api.HealthCritical && ctx.Err() != nil { // Consul would wait longer
+		outcome = verdict{v.before(), "it has not answered yet"}
 	}
-	return run(ctx, &consul.Target{TCP: address}), true
+	return outcome, true
+}
+
+// before is how the service was when it was last judged.
+func (v *vouch) before() string {
+	if v.well {
+		return api.HealthPassing
+	}
+	return api.HealthCritical
 }
 
 // canRun tells whether one run of a check says what Consul will say.
 func canRun(target *consul.Target) bool {
-	return target.SuccessBeforePassing == 0 && (target.TCP != "" || target.HTTP != "" || target.GRPC != "")
+	return target.SuccessBeforePassing <= 1 && (target.TCP != "" || target.HTTP != "" || target.GRPC != "")
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/consul"
 )
 
 // patient is an app whose health a test sets.
@@ -45,6 +47,7 @@ const notRun = `the service's check "up" is critical: Consul has not run it yet`
 func TestVouch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	w.consul.KeepDefinitions(t)
 	a := startPatient(t, 503)
 	w.register("web", a.check("up"))
@@ -71,10 +74,10 @@ func TestVouch(t *testing.T) {
 	reply = follow(t, o, opened)
 	must.Eq(t, "", reply.Held, must.Sprint("Consul says so"))
 	must.GreaterEq(t, renewLeast, reply.Again)
-	asked, requests := a.asked.Load(), w.consul.Requests()
+	asked, requests := a.asked.Load(), w.asked()
 	tell(t, o, opened)
 	must.Eq(t, asked, a.asked.Load())
-	must.Eq(t, requests+1, w.consul.Requests())
+	must.Eq(t, requests+1, w.asked())
 }
 
 // A check that is put into the place of another is critical in Consul until it was run
@@ -112,8 +115,8 @@ func portOf(t *testing.T, a *patient) int {
 	return a.Listener.Addr().(*net.TCPAddr).Port
 }
 
-// What Consul does not show is not guessed of a service that was never well; a
-// connection is all that a TCP check makes.
+// Nothing is guessed of a check that Consul does not show when the service was never
+// well; a connection is all that a TCP check makes.
 func TestVouch_unknown(t *testing.T) {
 	t.Parallel()
 	_, port := listening(t)
@@ -150,6 +153,7 @@ func TestVouch_unknown(t *testing.T) {
 func TestVouch_outputIsDiscarded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.watched()
 	_, port := listening(t)
 	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TCP: "127.0.0.1:1", Interval: "10s"})
 	w.consul.Change(webID, func(reg *api.AgentServiceRegistration) { reg.Port = port })
@@ -183,23 +187,112 @@ func TestVouch_unreadable(t *testing.T) {
 	must.Eq(t, 1, w.said("Waits until Consul has run the checks of the service"))
 }
 
-// All runs together are bounded.
-func TestVouch_hanging(t *testing.T) {
+// Consul shows a check before it has written down what it asks of whom.
+func TestVouch_writtenLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dir := w.consul.KeepDefinitions(t)
+	a := startPatient(t, 200)
+	w.register("web", a.check("up"))
+	kept, err := filepath.Glob(filepath.Join(dir, "checks", "*"))
+	must.NoError(t, err)
+	must.Len(t, 1, kept)
+	must.NoError(t, os.Rename(kept[0], kept[0]+".later"))
+	o := w.joined()
+	look(t, o)
+	reply := tell(t, o, opened)
+	must.Eq(t, notRun, reply.Held)
+	must.Less(t, time.Second, reply.Again)
+	must.NoError(t, os.Rename(kept[0]+".later", kept[0]))
+	must.Eq(t, "", tell(t, o, opened).Held)
+	must.Positive(t, a.asked.Load())
+
+	// The wait has an end.
+	must.NoError(t, os.Remove(kept[0]))
+	must.MapLen(t, 1, o.ready.vouch.definitions)
+	clear(o.ready.vouch.definitions)
+	tell(t, o, opened)
+	must.MapEmpty(t, o.ready.vouch.definitions)
+	o.ready.vouch.first["up"] = time.Now().Add(-writeTime)
+	tell(t, o, opened)
+	must.MapLen(t, 1, o.ready.vouch.definitions)
+}
+
+// A data directory that cannot be asked for is told of once, and asked for again.
+func TestVouch_dataDirUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.consul.KeepDefinitions(t)
+	a := startPatient(t, 200)
+	w.register("web", a.check("up"))
+	o := w.joined()
+	look(t, o)
+	w.consul.Fail("GET /v1/agent/self", 0)
+	for range 2 {
+		must.Eq(t, notRun, tell(t, o, opened).Held)
+	}
+	must.Eq(t, 1, w.said("Waits until Consul has run the checks of the service"))
+	w.consul.Heal()
+	must.Eq(t, "", tell(t, o, opened).Held)
+}
+
+// All runs together are bounded. An app that is slow is not one that is down: a service
+// that was well stays so, and another is waited for.
+func TestVouch_hanging(t *testing.T) {
+	t.Parallel()
+	for name, well := range map[string]bool{"was well": true, "was not well": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.consul.KeepDefinitions(t)
+			url := hanging(t)
+			checks := api.AgentServiceChecks{
+				{CheckID: "a", HTTP: url, Interval: "10s"}, {CheckID: "b", HTTP: url, Interval: "10s"}, {CheckID: "c", HTTP: url, Interval: "10s"},
+			}
+			o := w.joined()
+			look(t, o)
+			if well {
+				tell(t, o, opened)
+			}
+			w.register("web", checks...)
+			look(t, o)
+			began := time.Now()
+			reply := tell(t, o, opened)
+			must.Less(t, 2*vouchTime, time.Since(began))
+			if well {
+				must.Eq(t, "", reply.Held)
+				return
+			}
+			must.StrContains(t, reply.Held, "it has not answered yet")
+			must.Less(t, time.Second, reply.Again)
+		})
+	}
+}
+
+// A check's own timeout is its verdict.
+func TestVouch_timeout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.consul.KeepDefinitions(t)
+	o := w.admitted()
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", HTTP: hanging(t), Interval: "10s", Timeout: "50ms"})
+	must.StrContains(t, follow(t, o, opened).Held, "deadline exceeded")
+}
+
+// hanging is the URL of an app that never answers.
+func hanging(t *testing.T) string {
+	t.Helper()
 	gone := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(gone) })
-	var checks []*api.AgentServiceCheck
-	for _, id := range []string{"a", "b", "c"} {
-		checks = append(checks, &api.AgentServiceCheck{CheckID: id, HTTP: server.URL, Interval: "10s"})
+	return server.URL
+}
+
+// A check is run once where Consul wants one good run, and is Consul's where it wants more.
+func TestCanRun(t *testing.T) {
+	t.Parallel()
+	for runs, can := range map[int]bool{0: true, 1: true, 2: false} {
+		must.Eq(t, can, canRun(&consul.Target{TCP: "127.0.0.1:1", SuccessBeforePassing: runs}))
 	}
-	w.register("web", checks...)
-	o := w.joined()
-	look(t, o)
-	began := time.Now()
-	must.StrContains(t, tell(t, o, opened).Held, "deadline exceeded")
-	must.Less(t, 2*vouchTime, time.Since(began))
 }
