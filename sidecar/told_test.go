@@ -15,6 +15,8 @@ func TestTold_parentChanges(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.WellBehaved)
 	s, _ := b.watched()
+	b.host = "127.0.0.2"
+	b.startApp() // where its service is to be
 	b.consul.Change(webID, func(reg *api.AgentServiceRegistration) {
 		reg.Tags, reg.Meta, reg.Address = []string{"canary"}, map[string]string{"version": "2"}, "127.0.0.2"
 	})
