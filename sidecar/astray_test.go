@@ -83,12 +83,12 @@ func TestAddress_comesLate(t *testing.T) {
 func TestReady_unreachable(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, fake.WellBehaved)
-	b.life.ReadyTimeout = time.Second
+	b.life.ReadyTimeout = 3 * time.Second
 	elsewhere := sidecar.Address{Network: "tcp", Address: b.host + ":1"}
 	b.wrap = func(m sidecar.Member) sidecar.Member { return misplaced{m, elsewhere} }
 	s := b.begun()
 	isDone(t, s)
-	want := "Envoy is not ready after 1s: nobody accepts connections at " + elsewhere.Address + ", where peers are told to come; Envoy listens at " + b.own.Listener.HostPort()
+	want := "Envoy is not ready after 3s: nobody accepts connections at " + elsewhere.Address + ", where peers are told to come; Envoy listens at " + b.own.Listener.HostPort()
 	must.StrHasPrefix(t, want, s.Status().Failure)
 	b.destroyed(s)
 }

@@ -23,8 +23,12 @@ func (s *Sidecar) awaitReady(ctx context.Context, g generation, next *Launch) (r
 	for {
 		now, err := s.progress(ctx, g)
 		if err == nil {
-			if missing = now.Missing; missing == "" {
-				missing = s.unreachable(ctx)
+			lacks := now.Missing
+			if lacks == "" {
+				lacks = s.unreachable(ctx)
+			}
+			if lacks == "" || ctx.Err() == nil { // there was time to find out
+				missing = lacks
 			}
 		}
 		timer := time.NewTimer(pause.Next())
