@@ -116,10 +116,13 @@ func outOfMemory(t *testing.T, m *mesh, alloc *api.Allocation) {
 		}
 		for _, event := range fresh.TaskStates["proxy"].Events {
 			if event.Time > since.UnixNano() && event.Details["oom_killed"] == "true" {
-				return nil
+				return nil // the second time within a minute
 			}
 		}
-		return errors.New("Nomad does not know that the task was killed for want of memory")
+		if !strings.Contains(events, "serves again") {
+			return errors.New("Envoy is not started again")
+		}
+		return nil
 	})
 	eventually(t, 60*time.Second, func(ctx context.Context) error {
 		proxy, err := m.proxyOf(ctx, alloc)

@@ -119,7 +119,11 @@ func (s *supervisor) takeUp(ctx context.Context, begun *generation) {
 	case !s.ready && !now.current.started.IsZero():
 		s.warmUp(ctx, now.current, s.first)
 	}
-	s.clocks.keep.Reset(pace.Jitter(s.Timing.Keep))
+	if s.attached { // with many others
+		s.clocks.keep.Reset(pace.Jitter(s.Timing.Keep))
+		return
+	}
+	s.keepSockets(ctx)
 }
 
 func (s *supervisor) run(ctx context.Context) { //nolint:funlen // a case for everything that happens

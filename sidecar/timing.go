@@ -55,7 +55,7 @@ func Usual() Timing {
 		Net:         5 * time.Minute,
 		FailedMax:   10 * time.Minute,
 		Relapse:     time.Minute,
-		Keep:        5 * time.Second,
+		Keep:        3 * time.Second,
 		Silence:     5 * time.Second,
 		Drain:       time.Second,
 		Leave:       5 * time.Second,
