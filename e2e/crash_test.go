@@ -60,6 +60,14 @@ func killEnvoys(t *testing.T, c *agents.Cluster, alloc *api.Allocation) map[int]
 		killed[pid] = true
 	}
 	must.MapNotEmpty(t, killed)
+	eventually(t, 5*time.Second, func(context.Context) error { // until then it accepts connections
+		for pid := range killed {
+			if syscall.Kill(pid, 0) == nil {
+				return fmt.Errorf("process %d has not ended", pid)
+			}
+		}
+		return nil
+	})
 	return killed
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +23,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 	"golang.org/x/sync/errgroup"
+
+	"nomad-driver-connect/fake"
 )
 
 // node is one that tasks of the driver run on.
@@ -201,12 +204,14 @@ func meshPort(i int) int { return 20000 + i }
 // task is one as Nomad's agent describes it.
 func (n *node) task(i int) (*drivers.TaskConfig, error) {
 	alloc := fmt.Sprintf("alloc-%d", i)
+	env := maps.Clone(n.env)
+	env[fake.ListenerVariable] = fmt.Sprintf("127.0.0.1:%d", meshPort(i)) // where peers are told to come
 	task := &drivers.TaskConfig{
 		ID: alloc + "/proxy/1", AllocID: alloc, JobID: "scale", JobName: "scale", TaskGroupName: "g", Name: "proxy",
 		Namespace: "default", NodeID: "node", NodeName: "node",
 		AllocDir: filepath.Join(n.dir, alloc),
 		User:     fmt.Sprintf("nomad-%d", 80000+i),
-		Env:      n.env,
+		Env:      env,
 		Resources: &drivers.Resources{
 			Ports:          &structs.AllocatedPorts{{Label: "mesh", Value: meshPort(i), HostIP: "127.0.0.1"}},
 			LinuxResources: &drivers.LinuxResources{CpusetCgroupPath: n.groups.of(alloc, "proxy")},
