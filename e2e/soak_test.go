@@ -27,6 +27,9 @@ type growth struct {
 	envoys     int
 }
 
+// spareFiles are those that the plugin may have open for a while and not for ever.
+const spareFiles = 4
+
 // grown settles the mesh, and counts. The plugin is replaced by another on the way.
 func (s *shop) grown(t *testing.T) growth {
 	t.Helper()
@@ -71,7 +74,7 @@ func TestSoak(t *testing.T) {
 	}
 	after := s.grown(t)
 	must.LessEq(t, before.goroutines, after.goroutines)
-	must.LessEq(t, before.files, after.files)
+	must.LessEq(t, before.files+spareFiles, after.files)
 	must.Eq(t, before.envoys, after.envoys)
 	must.NoError(t, s.PurgeJobs(t.Context()))
 	nothingLeft(t, s.Cluster)
