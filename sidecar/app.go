@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // The app is the local service that the proxy stands before: peers are let in when it
@@ -19,7 +20,11 @@ func (s *supervisor) probe(ctx context.Context) {
 			s.waits = why
 			s.tell(ctx)
 		}
-		s.clocks.app.Reset(s.probing.Next())
+		pause := s.probing.Next()
+		if time.Since(s.started) < s.Timing.Silence { // it is about to come, and peers wait for it
+			pause = min(pause, 2*s.Timing.ProbeMin)
+		}
+		s.clocks.app.Reset(pause)
 		return
 	}
 	s.admitted, s.untold = true, true
