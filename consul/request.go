@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// ask runs one request that changes nothing, and gives its answer. One that comes
-// after the caller has given up is nobody's.
+// ask runs one request that changes nothing, and gives its answer. When the
+// caller has given up, a late answer is dropped.
 func ask[T any](ctx context.Context, c *Client, request func(*api.QueryOptions) (T, error)) (T, error) {
 	answers := make(chan T, 1)
 	err := c.withToken(ctx, nil, func(q *api.QueryOptions) error {

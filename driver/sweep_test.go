@@ -112,8 +112,8 @@ func TestSweep(t *testing.T) {
 	must.DirNotExists(t, runDir)
 }
 
-// What is of another boot goes at once, before any task has told what client it is of,
-// but for what a task of now is about to register anew.
+// A registration of another boot goes at once, also when no task has begun in this one.
+// It stays when a task is about to register it anew.
 func TestSweep_reboot(t *testing.T) {
 	t.Parallel()
 	agent := startRegistrations(t, map[string]registered{

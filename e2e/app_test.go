@@ -47,7 +47,7 @@ func acceptLines(listener net.Listener) error {
 	}
 }
 
-// answerTo is what the app says to a line. Who checks it speaks HTTP, and hangs up.
+// answerTo is what the app says to a line. A check speaks HTTP, and gets one answer.
 func answerTo(line string) (answer string, last bool) {
 	switch {
 	case line == askWho:

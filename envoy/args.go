@@ -68,10 +68,9 @@ type Options struct {
 	Extra []string // a user's own, that passed CheckArgs
 }
 
-// parentShutdown is how long a generation goes on to speak with the one before: until
-// then it asks that for the socket of every listener that it is told of. It ends with
-// the wish that the other one ends, which somebody else takes in its place (StandIn):
-// the driver says when that is.
+// parentShutdown is how long a generation goes on to speak with the one before. During
+// that time it asks for the socket of every listener that Consul adds. Then it tells the
+// one before to end. StandIn hears that in its place, since the driver ends it.
 const parentShutdown = 3 * time.Second
 
 // Args is Envoy's command line, without argv[0]; it finds its bootstrap on

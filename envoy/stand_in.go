@@ -30,9 +30,9 @@ func parentSocket(base uint32, epoch int) string {
 // StandIn hears out what the successor of a generation has to say to it, and hands
 // over what is kept of its listening sockets: none when it has left by itself. An Envoy
 // that finds nobody there aborts; one that gets no answer hangs. The generation is told by
-// its working directory, base ID and epoch, and was the user's. One that still runs
-// hears nothing any more: its successor finds its parent by a path, for each message
-// anew. StandIn returns when it was told to end, which is the last that a successor
+// its working directory, base ID and epoch, and was the user's. A generation that still
+// runs hears nothing any more, because its successor looks its parent's path up for each
+// message. StandIn returns when it was told to end, which is the last that a successor
 // says, or without an error when ctx has ended.
 func StandIn(ctx context.Context, dir string, base uint32, epoch int, user process.User, kept []process.Listener) (err error) {
 	if ctx.Err() != nil {
@@ -83,7 +83,7 @@ func (s *standIn) takePath(name string, user process.User) error {
 	return nil
 }
 
-// answer answers until it is told to end.
+// answer serves requests until one tells it to end.
 func (s *standIn) answer() error {
 	buffer := make([]byte, maxMessage)
 	for {

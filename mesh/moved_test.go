@@ -122,7 +122,7 @@ func TestOwn_relocatedBeforeItWasFound(t *testing.T) {
 	must.Eq(t, sidecar.Present, look(t, again).Presence)
 }
 
-// A service that comes back while it is looked for has not moved.
+// A service may be gone and be back before the next question: it has not moved.
 func TestOwn_backMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

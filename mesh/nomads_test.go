@@ -33,6 +33,17 @@ func (w *world) dropIn() *Nomads {
 	return n
 }
 
+// servingDropIn is one whose service is well, and open to peers.
+func (w *world) servingDropIn() *Nomads {
+	w.t.Helper()
+	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TTL: "1h", Status: api.HealthPassing})
+	n := w.dropIn()
+	look(w.t, n)
+	tell(w.t, n, opened)
+	must.Eq(w.t, all(api.HealthPassing), w.statuses())
+	return n
+}
+
 // statuses are those of the three checks, the ready check last.
 func (w *world) statuses() [3]string {
 	return [3]string{w.consul.CheckStatus(aliasID), w.consul.CheckStatus(listeningID), w.consul.CheckStatus(webReadyID)}
@@ -79,11 +90,7 @@ func TestNomads_registeredAgain(t *testing.T) {
 func TestNomads_followsChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TTL: "1h", Status: api.HealthPassing})
-	n := w.dropIn()
-	look(t, n)
-	tell(t, n, opened)
-	must.Eq(t, all(api.HealthPassing), w.statuses())
+	n := w.servingDropIn()
 	w.consul.SetOutput("up", api.HealthCritical, "it is down")
 	must.Eq(t, `the service's check "up" is critical: it is down`, follow(t, n, opened).Held)
 	must.Eq(t, all(api.HealthCritical), w.statuses())
@@ -104,11 +111,7 @@ func TestNomads_followsChecks(t *testing.T) {
 func TestNomads_checkReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.register("web", &api.AgentServiceCheck{CheckID: "up", Name: "up", TTL: "1h", Status: api.HealthPassing})
-	n := w.dropIn()
-	look(t, n)
-	tell(t, n, opened)
-	must.Eq(t, all(api.HealthPassing), w.statuses())
+	w.servingDropIn()
 	w.register("web", &api.AgentServiceCheck{CheckID: "new", Name: "new", HTTP: "http://127.0.0.1/", Interval: "10s"})
 	must.Eq(t, all(api.HealthPassing), w.statuses())
 }

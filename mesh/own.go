@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +63,7 @@ func (o *Own) id() string { return o.reg.id(o.parent) }
 // place is where it is now.
 func (o *Own) place() sidecar.Place {
 	at := placeOf(o.id(), o.reg.Service, o.reg.Listener, o.reg.proxy(o.parent))
-	at.Peers = sidecar.Address{Network: "tcp", Address: net.JoinHostPort(o.reg.Listener.Address, strconv.Itoa(o.reg.Listener.Number))}
+	at.Peers = sidecar.Address{Network: "tcp", Address: o.reg.Listener.HostPort()}
 	return at
 }
 
@@ -200,13 +198,7 @@ func (o *Own) register(ctx context.Context, s sidecar.Standing, v verdict) error
 // versions.
 func (o *Own) tidy(ctx context.Context) error {
 	if len(o.former) > 0 {
-		has, err := o.Consul.Has(ctx, o.former...)
-		for id := range has {
-			if err == nil {
-				_, err = o.Consul.Deregister(ctx, id)
-			}
-		}
-		if err != nil {
+		if _, err := o.deregister(ctx, o.former...); err != nil {
 			return err
 		}
 		o.former = nil
@@ -232,16 +224,24 @@ func (o *Own) Leave(ctx context.Context) (sidecar.Farewell, error) {
 	if !o.joined {
 		return farewell, nil
 	}
-	has, err := o.Consul.Has(ctx, append(o.former, o.id())...)
-	for id := range has {
-		var found bool
-		if err == nil {
-			found, err = o.Consul.Deregister(ctx, id)
-		}
-		if found {
-			farewell.Heard = settle
-		}
+	found, err := o.deregister(ctx, append(o.former, o.id())...)
+	if found {
+		farewell.Heard = settle
 	}
 	o.joined = err != nil
 	return farewell, err
+}
+
+// deregister removes those registrations that are there, and tells whether any was.
+func (o *Own) deregister(ctx context.Context, ids ...string) (found bool, err error) {
+	has, err := o.Consul.Has(ctx, ids...)
+	for id := range has {
+		if err != nil {
+			break
+		}
+		var removed bool
+		removed, err = o.Consul.Deregister(ctx, id)
+		found = found || removed
+	}
+	return found, err
 }

@@ -1,13 +1,10 @@
 package mesh
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +44,7 @@ func (p *ParentService) equal(q *ParentService) bool {
 
 // address is where it accepts connections.
 func (p *ParentService) address() string {
-	return net.JoinHostPort(cmp.Or(p.Address, loopback), strconv.Itoa(p.Port))
+	return localAt(p.Address, p.Port)
 }
 
 // at is what it is registered as, for sentences.

@@ -56,5 +56,10 @@ func app(proxy api.AgentServiceConnectProxyConfig) sidecar.Address {
 	if proxy.LocalServiceSocketPath != "" {
 		return sidecar.Address{Network: "unix", Address: proxy.LocalServiceSocketPath}
 	}
-	return sidecar.Address{Network: "tcp", Address: net.JoinHostPort(cmp.Or(proxy.LocalServiceAddress, loopback), strconv.Itoa(proxy.LocalServicePort))}
+	return sidecar.Address{Network: "tcp", Address: localAt(proxy.LocalServiceAddress, proxy.LocalServicePort)}
+}
+
+// localAt is where a service accepts connections, on loopback unless it says otherwise.
+func localAt(address string, port int) string {
+	return net.JoinHostPort(cmp.Or(address, loopback), strconv.Itoa(port))
 }

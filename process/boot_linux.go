@@ -1,9 +1,16 @@
 package process
 
-import "os"
+import (
+	"fmt"
+	"os"
+	"strings"
+)
 
-// BootID is that of the boot in which this very process runs, as Identity has it.
+// BootID is that of the boot of the machine in which this process runs.
 func BootID() (string, error) {
-	self, err := identify(os.Getpid())
-	return self.BootID, err
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read the boot id: %w", err)
+	}
+	return strings.TrimSpace(string(boot)), nil
 }

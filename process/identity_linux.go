@@ -25,11 +25,8 @@ func identify(pid int) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return Identity{}, fmt.Errorf("read the boot id: %w", err)
-	}
-	return Identity{PID: pid, StartTime: stat.startTime, BootID: strings.TrimSpace(string(boot))}, nil
+	boot, err := BootID()
+	return Identity{PID: pid, StartTime: stat.startTime, BootID: boot}, err
 }
 
 // procStat is the part of /proc/<pid>/stat that is used here.

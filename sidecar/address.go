@@ -95,11 +95,17 @@ func (s *Sidecar) publicListeners(ctx context.Context) []Address {
 	defer cancel()
 	var public []Address
 	for _, l := range s.program.Control().Listeners(ctx) {
-		if at, err := netip.ParseAddrPort(l.Address); err == nil && l.Network == "tcp" && int(at.Port()) == s.place().Public.Number {
+		if s.isPublic(l) {
 			public = append(public, l)
 		}
 	}
 	return public
+}
+
+// isPublic tells whether somebody who listens at an address does so for peers.
+func (s *Sidecar) isPublic(l Address) bool {
+	at, err := netip.ParseAddrPort(l.Address)
+	return err == nil && l.Network == "tcp" && int(at.Port()) == s.place().Public.Number
 }
 
 // connect tells whether somebody accepts a connection.

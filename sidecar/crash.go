@@ -11,10 +11,9 @@ import (
 )
 
 // A crash refuses nobody, and is not Nomad's business the first time: the next
-// generation is started at once, in the same task. What the one before listened on
-// is kept open (sockets.go), so that connections made meanwhile wait in the
-// kernel's queue, and somebody stands in for it, to hand that over as in a hot
-// restart. A second crash soon after ends the task, and so does a generation that
+// generation is started at once, in the same task. The driver has kept the listening
+// sockets open (sockets.go), so connections made meanwhile wait in the kernel's queue. A
+// stand-in hands the sockets over, as the parent does in a hot restart. A second crash soon after ends the task, and so does a generation that
 // does not come up.
 
 // crash is one that is being mended, and when it was.
@@ -26,6 +25,9 @@ type crash struct {
 	told     bool         // the mesh was told of it
 	prepared chan attempt // of what is found out about the next generation; nil when nothing is
 }
+
+// isComing tells that a current generation is waited for, which nobody can ask yet.
+func (s *supervisor) isComing() bool { return s.crash.prepared != nil || s.warming != nil }
 
 // hasCrashed begins to mend a crash, unless a hot restart was through when the
 // current generation went. It tells whether all is over.

@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// maxLeaving is how many generations may be leaving at a time.
-const maxLeaving = 2
-
 // later is a change that is taken up with others, within a time that the operator
 // sets: a mesh does not restart in one beat. It is zero for none.
 type later struct {
@@ -51,16 +48,4 @@ func (s *supervisor) postpone(why string) {
 	if wait := time.Until(r.later.at); !never && wait < s.Timing.Net {
 		r.due.Reset(max(wait, 0))
 	}
-}
-
-// hasRoom tells whether the memory of the task is enough for one generation more, by
-// what those that run use. Where it is not limited it is.
-func (s *Sidecar) hasRoom() bool {
-	limit := s.spec.Run.Cgroup.Limits.Memory
-	usage, err := s.spec.Run.Cgroup.Usage()
-	if limit <= 0 || err != nil || usage.Group == nil {
-		return true
-	}
-	used := int64(usage.Group.Memory - min(usage.Group.Cache, usage.Group.Memory)) // what is cached gives way
-	return used+used/int64(len(s.running.Load().all())) <= limit
 }

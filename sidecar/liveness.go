@@ -14,7 +14,7 @@ import (
 // it, and nobody else can tell.
 func (s *supervisor) checkAlive() {
 	s.clocks.pulse.Reset(pace.Beat(s.Timing.Pulse))
-	if s.restarts.finished != nil || s.crash.prepared != nil || s.warming != nil {
+	if s.restarts.finished != nil || s.isComing() {
 		return // the one that answers may be another generation, and somebody waits for it
 	}
 	asking, cancel := context.WithTimeout(s.unstopped, s.Timing.PulseAnswer) // one that ends closes its connection

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -103,8 +102,7 @@ func (s *Sidecar) listened(ctx context.Context) bool {
 	}
 	listens := false
 	for _, l := range found {
-		at, err := netip.ParseAddrPort(l.Address)
-		listens = listens || (err == nil && int(at.Port()) == public.Number)
+		listens = listens || s.isPublic(Address{l.Network, l.Address})
 		_ = l.File.Close()
 	}
 	return listens

@@ -29,6 +29,9 @@ type restarts struct {
 	unseen     trouble // with what is needed to know whether one is
 }
 
+// maxLeaving is how many generations may be leaving at a time.
+const maxLeaving = 2
+
 // attempt is what was found out about a hot restart.
 type attempt struct {
 	why       string // empty: there is no reason
@@ -96,7 +99,7 @@ func (s *supervisor) restart(ctx context.Context, why string) {
 // obstacle says what a hot restart waits for; empty for nothing.
 func (s *supervisor) obstacle() string {
 	switch leaving := s.running.Load().leaving; {
-	case s.crash.prepared != nil, s.warming != nil:
+	case s.isComing():
 		return "when " + s.program.Name() + " is ready"
 	case len(leaving) >= maxLeaving:
 		return fmt.Sprintf("when generation %d has left", leaving[0].epoch)

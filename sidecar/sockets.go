@@ -19,7 +19,7 @@ import (
 func (s *supervisor) keepSockets(ctx context.Context) {
 	s.keepSoon = false
 	s.clocks.keep.Reset(pace.Jitter(s.Timing.Net))
-	if s.warming != nil || s.crash.prepared != nil || s.restarts.finished != nil {
+	if s.isComing() || s.restarts.finished != nil {
 		s.keepAgain() // the one that answers may be another
 		return
 	}

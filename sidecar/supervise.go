@@ -191,7 +191,7 @@ func (s *supervisor) run(ctx context.Context) { //nolint:funlen // a case for ev
 // ended is closed when the program has ended, and nothing is done about that yet. Of
 // one that is waited for, warming tells.
 func (s *supervisor) ended() <-chan struct{} {
-	if s.crash.prepared != nil || s.warming != nil {
+	if s.isComing() {
 		return nil
 	}
 	return s.current().proc.Done()

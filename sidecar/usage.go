@@ -49,3 +49,15 @@ func (s *Sidecar) Usage() (process.Usage, error) {
 	}
 	return usage, nil
 }
+
+// hasRoom tells whether the memory of the task is enough for one generation more, by
+// what those that run use. Where it is not limited it is.
+func (s *Sidecar) hasRoom() bool {
+	limit := s.spec.Run.Cgroup.Limits.Memory
+	usage, err := s.spec.Run.Cgroup.Usage()
+	if limit <= 0 || err != nil || usage.Group == nil {
+		return true
+	}
+	used := int64(usage.Group.Memory - min(usage.Group.Cache, usage.Group.Memory)) // what is cached gives way
+	return used+used/int64(len(s.running.Load().all())) <= limit
+}
