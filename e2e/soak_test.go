@@ -27,7 +27,8 @@ type growth struct {
 	envoys     int
 }
 
-// spareFiles are those that the plugin may have open for a while and not for ever.
+// spareFiles are connections to the Consul agent that wait to be used again: how many
+// there are changes all the time.
 const spareFiles = 4
 
 // grown settles the mesh, and counts. The plugin is replaced by another on the way.
