@@ -53,15 +53,19 @@ func eachSocket(pid int, do func(netSocket)) error {
 	return nil
 }
 
+// eachRow goes through a table. The kernel gives some rows again when the table grows
+// while it is read.
 func eachRow(path string, do func(netSocket)) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	seen := map[uint64]bool{}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		if s, ok := parseNetSocket(lines.Text()); ok {
+		if s, ok := parseNetSocket(lines.Text()); ok && !seen[s.inode] {
+			seen[s.inode] = true
 			do(s)
 		}
 	}

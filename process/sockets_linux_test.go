@@ -1,9 +1,11 @@
 package process
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -101,4 +103,15 @@ func TestHeld(t *testing.T) {
 	<-p.Done()
 	_, err = p.Held(at)
 	must.ErrorIs(t, err, os.ErrProcessDone)
+}
+
+// A table that grew while it was read gives some rows twice; a socket is one.
+func TestEachRow_again(t *testing.T) {
+	t.Parallel()
+	const row = "   1: 0142427F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 %d 1 0000000000000000 20 4 30 10 -1\n"
+	table := filepath.Join(t.TempDir(), "tcp")
+	must.NoError(t, os.WriteFile(table, fmt.Appendf(nil, "  sl  local_address …\n"+row+row+row, 4711, 4712, 4711), 0o600))
+	var inodes []uint64
+	must.NoError(t, eachRow(table, func(s netSocket) { inodes = append(inodes, s.inode) }))
+	must.Eq(t, []uint64{4711, 4712}, inodes)
 }
