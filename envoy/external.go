@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/process"
@@ -51,7 +50,7 @@ func ReadExternal(path string, content []byte) (bootstrap.External, error) {
 // Prepare implements sidecar.Program: the allocation's directory appears in the run
 // directory.
 func (e *External) Prepare(ctx context.Context) error {
-	if err := os.Symlink(FDPath(allocDirFD), filepath.Join(e.Run.Dir, allocLink)); err != nil {
+	if err := e.Run.Link(FDPath(allocDirFD), allocLink); err != nil {
 		return err
 	}
 	return e.program.Prepare(ctx)
@@ -74,7 +73,7 @@ func (e *External) Recover(running *process.Process) {
 // take remembers how to ask Envoy, and what it is to hear.
 func (e *External) take(x bootstrap.External) {
 	e.control.api.Store(&api{
-		Admin: NewAdmin(x.Admin, e.Run.Dir, e.Run.Network),
+		Admin: NewAdmin(x.Admin, e.Run),
 		needs: Needs{Stream: x.Stream, Clusters: x.Clusters, Listeners: x.Listeners},
 		where: "the management server that its bootstrap names",
 	})
