@@ -170,7 +170,7 @@ func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	return p.binary(s).Validate(ctx, p.Run.Dir, p.Run.Env, file)
+	return p.binary(s).Validate(ctx, p.Run, p.Run.Env, file)
 }
 
 // makeRoom takes back the word of a generation that died while it initialized: no
