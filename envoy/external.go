@@ -79,6 +79,14 @@ func (e *External) take(x bootstrap.External) {
 	})
 }
 
+// instead says where the admin API is when it is not where the bootstrap has it.
+func instead(x bootstrap.External) string {
+	if x.Socket == "" {
+		return ""
+	}
+	return fmt.Sprintf("; its admin API is at %s in the proxy's own directory, and not at the socket %s", adminSocket, x.Socket)
+}
+
 // Next implements sidecar.Program. The admin API must stay where it is: a hot
 // restart is followed there.
 func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar.Launch, error) {
@@ -96,7 +104,7 @@ func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar
 	}
 	if epoch == 0 {
 		e.take(external)
-		e.Emit("Read the bootstrap " + e.file.Path)
+		e.Emit("Read the bootstrap " + e.file.Path + instead(external))
 	} else if at := e.control.api.Load().Address(); external.Admin != at {
 		return nil, fmt.Errorf("its admin API is to move from %s to %s; restart the task for that", at.Address, external.Admin.Address)
 	}
