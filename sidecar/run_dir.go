@@ -129,8 +129,8 @@ func (r Run) sign(d *os.File) error {
 	return errors.Join(err, f.Close())
 }
 
-// removeDir removes the run directory, whatever has become of it.
-func (r Run) removeDir() error {
+// RemoveDir removes the run directory, whatever has become of it.
+func (r Run) RemoveDir() error {
 	around, err := r.around()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

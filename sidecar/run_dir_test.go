@@ -62,11 +62,11 @@ func TestRun_makeDir(t *testing.T) {
 	must.Eq(t, "/nowhere", target)
 
 	for range 2 {
-		must.NoError(t, r.removeDir())
+		must.NoError(t, r.RemoveDir())
 		must.DirNotExists(t, r.Dir)
 	}
 	must.NoError(t, os.RemoveAll(r.Root))
-	must.NoError(t, r.removeDir(), must.Sprint("all of the allocation is gone"))
+	must.NoError(t, r.RemoveDir(), must.Sprint("all of the allocation is gone"))
 	must.Error(t, r.makeDir())
 }
 
@@ -116,7 +116,7 @@ func TestFindRun(t *testing.T) {
 	found, err := FindRun(r.Root, r.Dir, true)
 	must.NoError(t, err)
 	must.Eq(t, r.User.UID, found.User.UID)
-	must.NoError(t, found.removeDir())
+	must.NoError(t, found.RemoveDir())
 	must.DirNotExists(t, r.Dir)
 	_, err = FindRun(r.Root, r.Dir, true)
 	must.ErrorIs(t, err, os.ErrNotExist)

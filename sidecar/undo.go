@@ -45,4 +45,4 @@ func (s *Sidecar) kill(ctx context.Context) error {
 
 func (s *Sidecar) removeProgram(context.Context) error { return s.program.Remove() }
 
-func (s *Sidecar) removeRunDir(context.Context) error { return s.spec.Run.removeDir() }
+func (s *Sidecar) removeRunDir(context.Context) error { return s.spec.Run.RemoveDir() }
