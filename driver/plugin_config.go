@@ -1,12 +1,14 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -16,13 +18,16 @@ import (
 //	  config { … }
 //	}
 //
-// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart.
+// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart
+// and allow, and of envoy and consul what allow leaves to them.
 type PluginConfig struct {
 	Consul     *ConsulConfig     `codec:"consul"`
 	Envoy      *EnvoyConfig      `codec:"envoy"`
 	Ready      *ReadyConfig      `codec:"ready"`
 	Drain      *DrainConfig      `codec:"drain"`
 	HotRestart *HotRestartConfig `codec:"hot_restart"`
+	Allow      *AllowConfig      `codec:"allow"`
+	Confine    string            `codec:"confine"` // auto, required, off
 }
 
 // ConsulConfig says how to reach the Consul agent of this node. What is not
@@ -96,6 +101,11 @@ func (c PluginConfig) spread() (d time.Duration, never bool, err error) {
 	return d, false, nil
 }
 
+// confine is how the node's proxies are kept to what a proxy needs.
+func (c PluginConfig) confine() envoy.Confine {
+	return cmp.Or(envoy.Confine(c.Confine), envoy.ConfineAuto)
+}
+
 // validate finds what an operator got wrong. That Envoy is missing is not among
 // it: the fingerprint says so, and notices when it appears.
 func (c PluginConfig) validate() error {
@@ -106,6 +116,12 @@ func (c PluginConfig) validate() error {
 		return err
 	}
 	if _, _, err := c.spread(); err != nil {
+		return err
+	}
+	if _, err := newAllow(c.Allow, machineAccounts); err != nil {
+		return err
+	}
+	if err := oneOf("confine", string(c.confine()), envoy.Confines()...); err != nil {
 		return err
 	}
 	_, err := envoySettings(c.Envoy, nil, 1)
@@ -131,12 +147,27 @@ func pluginConfigSpec() *hclspec.Spec {
 			"grpc_address":    hclspec.NewAttr("grpc_address", "string", false),
 			"grpc_ca_file":    hclspec.NewAttr("grpc_ca_file", "string", false),
 		})),
+		"confine": hclspec.NewAttr("confine", "string", false),
 		"hot_restart": hclspec.NewBlock("hot_restart", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"spread": hclspec.NewAttr("spread", "string", false),
 		})),
 	}
+	spec["allow"] = allowSpec()
 	maps.Copy(spec, nodeBlocks())
 	return hclspec.NewObject(spec)
+}
+
+// allowSpec is the schema of AllowConfig.
+func allowSpec() *hclspec.Spec {
+	return hclspec.NewBlock("allow", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"envoy_path":       hclspec.NewAttr("envoy_path", "bool", false),
+		"envoy_args":       hclspec.NewAttr("envoy_args", "list(string)", false),
+		"users":            hclspec.NewAttr("users", "list(string)", false),
+		"bootstrap_path":   hclspec.NewAttr("bootstrap_path", "bool", false),
+		"consul_address":   hclspec.NewAttr("consul_address", "bool", false),
+		"dynamic_user_min": hclspec.NewAttr("dynamic_user_min", "number", false),
+		"dynamic_user_max": hclspec.NewAttr("dynamic_user_max", "number", false),
+	}))
 }
 
 // nodeBlocks are the blocks that operators and job authors share.

@@ -23,6 +23,7 @@ type Settings struct {
 	Named       bool     // the job named it, and is wrong when it is no Envoy
 	Args        []string // appended to the driver's own
 	Concurrency int      // worker threads, at least 1
+	Confine     Confine  // how it is kept to what a proxy needs
 	LogLevel    string   // trace, debug, info, warning, error, critical, off
 
 	// DrainTimeout is how long a generation takes to leave after a hot restart, in
@@ -57,7 +58,7 @@ type program struct {
 
 func newProgram(w World) program {
 	p := program{World: w, control: newControl(api{
-		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run.Dir, w.Run.Network),
+		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run),
 		needs: Needs{Stream: true, Clusters: true, Listeners: true},
 	})}
 	if w.Log != nil {
@@ -78,7 +79,10 @@ func (*program) Epoch(args []string) (int, bool) { return EpochOf(args) }
 // Preflight implements sidecar.Program.
 func (p *program) Preflight(ctx context.Context) error {
 	settings, err := p.Settings()
-	if err != nil || settings.Version != "" {
+	if err != nil {
+		return err
+	}
+	if err := p.judgeNode(settings.Confine, process.Confines()); err != nil || settings.Version != "" {
 		return err
 	}
 	p.version, err = p.binary(settings).Version(ctx)
@@ -91,7 +95,7 @@ func (p *program) Preflight(ctx context.Context) error {
 
 // Prepare implements sidecar.Program.
 func (p *program) Prepare(context.Context) (err error) {
-	p.base, err = ClaimSharedMemory(p.Run.Dir, p.Run.User)
+	p.base, err = ClaimSharedMemory(p.Run)
 	return err
 }
 
@@ -100,7 +104,7 @@ func (p *program) Remove() error { return RemoveSharedMemory(p.Run.Dir, p.Run.Us
 
 // StandIn implements sidecar.Program.
 func (p *program) StandIn(ctx context.Context, epoch int, kept []process.Listener) error {
-	return StandIn(ctx, p.Run.Dir, p.base, epoch, p.Run.User, kept)
+	return StandIn(ctx, p.Run, p.base, epoch, kept)
 }
 
 // recover learns what follows from the run directory, and gives the bootstrap that
@@ -114,15 +118,19 @@ func (p *program) recover(running *process.Process) ([]byte, error) {
 	return content, err
 }
 
-func (p *program) binary(s Settings) Binary { return Binary{Path: s.Path, User: p.Run.User} }
+func (p *program) binary(s Settings) Binary {
+	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network, Confinement: p.confine(s, namedFiles{})}
+}
 
-// launch is that of a generation with a bootstrap; more is what it finds open
-// besides.
-func (p *program) launch(s Settings, content []byte, epoch int, more func() ([]*os.File, error)) *sidecar.Launch {
+// launch is that of a generation with a bootstrap. It needs files beside those that are
+// named there; more is what it finds open besides.
+func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles, more func() ([]*os.File, error)) *sidecar.Launch {
 	l := &sidecar.Launch{
 		Path:    s.Path,
 		Version: s.Version,
 		Config:  content,
+
+		Confinement: p.confine(s, bootstrapFiles(content).with(files)),
 		Args: Options{
 			BaseID:       p.base,
 			Epoch:        epoch,
@@ -139,7 +147,7 @@ func (p *program) launch(s Settings, content []byte, epoch int, more func() ([]*
 	l.Open = func() ([]*os.File, error) {
 		if epoch > 0 {
 			p.control.api.Load().Forget() // who answers next is another
-			if err := errors.Join(p.makeRoom(), awaitParent(p.Run.Dir, p.base, epoch-1)); err != nil {
+			if err := errors.Join(p.makeRoom(), awaitParent(p.Run, p.base, epoch-1)); err != nil {
 				return nil, err
 			}
 		}
@@ -168,7 +176,9 @@ func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	return p.binary(s).Validate(ctx, p.Run.Dir, p.Run.Env, file)
+	binary := p.binary(s)
+	binary.Confinement = l.Confinement
+	return binary.Validate(ctx, p.Run, p.Run.Env, file)
 }
 
 // makeRoom takes back the word of a generation that died while it initialized: no

@@ -43,7 +43,7 @@ func (s *supervisor) appAnswers(ctx context.Context) bool {
 	}
 	ctx, cancel := s.calm(ctx, s.Timing.News/2)
 	defer cancel()
-	return connect(ctx, s.spec.Run.Network, s.localAddress()) == nil
+	return s.connect(ctx, s.localAddress()) == nil
 }
 
 // sayWhoIsSilent tells the user of a local service that nobody has heard of.
