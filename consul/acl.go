@@ -44,7 +44,7 @@ func (c *Client) ReadToken(ctx context.Context, secret string) (Token, error) {
 
 // Login exchanges a workload identity, a JWT, for a token.
 func (c *Client) Login(ctx context.Context, method, identity string, meta map[string]string) (Token, error) {
-	token, err := askAs(ctx, c, "", func(q *api.QueryOptions) (*api.ACLToken, error) {
+	token, err := askAs(ctx, c, "", func(q *api.QueryOptions) (*api.ACLToken, error) { //nolint:contextcheck // the request has a context of its own
 		token, _, err := c.client.ACL().Login(&api.ACLLoginParams{AuthMethod: method, BearerToken: identity, Meta: meta}, writeOptions(q))
 		return token, err
 	})
@@ -57,7 +57,7 @@ func (c *Client) Login(ctx context.Context, method, identity string, meta map[st
 // Logout ends a token of Login's. It is content with one that Consul does not know any
 // more.
 func (c *Client) Logout(ctx context.Context, secret string) error {
-	_, err := askAs(ctx, c, secret, func(q *api.QueryOptions) (struct{}, error) {
+	_, err := askAs(ctx, c, secret, func(q *api.QueryOptions) (struct{}, error) { //nolint:contextcheck // the request has a context of its own
 		_, err := c.client.ACL().Logout(writeOptions(q))
 		return struct{}{}, err
 	})
@@ -85,7 +85,7 @@ func (c *Client) Lacks(ctx context.Context, rights ...Right) ([]Right, error) {
 		Right
 		Allow bool
 	}
-	verdicts, err := ask(ctx, c, func(q *api.QueryOptions) (verdicts []verdict, err error) {
+	verdicts, err := ask(ctx, c, func(q *api.QueryOptions) (verdicts []verdict, err error) { //nolint:contextcheck // the request has a context of its own
 		return verdicts, c.post(q, "/v1/internal/acl/authorize", rights, &verdicts)
 	})
 	if err != nil {

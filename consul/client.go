@@ -22,6 +22,9 @@ type Config struct {
 	Partition string // Consul Enterprise
 	TLS       api.TLSConfig
 
+	Identity   string // the workload identity that the job has exchanged for a token; empty when not said
+	AuthMethod string // of Consul's, by which it is
+
 	// AgentToken is the operator's, for what is asked of the agent itself: a
 	// task's token, made for one service, may not read that.
 	AgentToken string

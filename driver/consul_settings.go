@@ -50,6 +50,8 @@ func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) 
 	return consul.Config{
 		Address:     cmp.Or(j.Address, o.Address, env.consulAddress),
 		TokenFile:   j.TokenFile,
+		Identity:    j.Identity,
+		AuthMethod:  cmp.Or(j.AuthMethod, o.AuthMethod, stockAuthMethod),
 		Namespace:   cmp.Or(j.Namespace, o.Namespace, env.namespace),
 		Partition:   cmp.Or(j.Partition, o.Partition, env.partition),
 		GRPCAddress: cmp.Or(j.GRPCAddress, o.GRPCAddress, env.grpcAddress),
