@@ -151,12 +151,12 @@ type DeniedError struct {
 
 func (e *DeniedError) Error() string { return e.sentence }
 
-// which names the token of now, where somebody keeps it.
+// which names the token of now, after "the ACL token".
 func (c *Client) which() string {
-	if c.keeper == nil {
-		return ""
+	if name := c.TokenName(); name != "" {
+		return " " + name
 	}
-	return " " + c.keeper.Name()
+	return ""
 }
 
 // whereTokens says where a token that Consul knows is waited for.

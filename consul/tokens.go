@@ -28,6 +28,14 @@ type Keeper interface {
 // KeptBy says who keeps the client's tokens, before it is used.
 func (c *Client) KeptBy(k Keeper) { c.keeper = k }
 
+// TokenName is what sentences call the token of now; empty where nobody keeps it.
+func (c *Client) TokenName() string {
+	if c.keeper == nil {
+		return ""
+	}
+	return c.keeper.Name()
+}
+
 // Tokens are those of the requests to come.
 func (c *Client) Tokens() Tokens { return *c.tokens.Load() }
 
