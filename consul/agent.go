@@ -23,6 +23,7 @@ type AgentInfo struct {
 	DataDir string          // where it keeps what it knows; empty when it does not tell, or has none
 	XDS     bootstrap.Agent // where Envoy finds the agent
 	Note    string          // what is worth telling of how XDS was chosen
+	ACLs    bool            // it wants tokens
 	Restart string          // what traffic loses when the agent is restarted, and how to prevent it; empty for nothing
 }
 
@@ -38,6 +39,7 @@ type Self struct {
 		ConnectEnabled bool
 		DevMode        bool
 		DataDir        string // empty in dev mode
+		ACLsEnabled    bool
 		LeaveOnTerm    bool
 		GRPCPort       *int // nil when the agent does not tell; up to Consul 1.13 there is nothing else
 	}
@@ -83,7 +85,7 @@ func (c *Client) Info(ctx context.Context) (AgentInfo, error) {
 	if err != nil {
 		return AgentInfo{}, err
 	}
-	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName, DataDir: self.DebugConfig.DataDir, Restart: self.restartLoss()}
+	info := AgentInfo{Version: self.Config.Version, Node: self.Config.NodeName, DataDir: self.DebugConfig.DataDir, ACLs: self.DebugConfig.ACLsEnabled, Restart: self.restartLoss()}
 	if !self.DebugConfig.ConnectEnabled {
 		return info, fmt.Errorf("the Consul agent at %s has the service mesh disabled; set connect { enabled = true } in its configuration", c.cfg.Address)
 	}
@@ -94,7 +96,7 @@ func (c *Client) Info(ctx context.Context) (AgentInfo, error) {
 // assumed is for an agent that does not tell us who it is: like the consul
 // command we take the usual port, but look whether somebody is there.
 func (c *Client) assumed(ctx context.Context) (AgentInfo, error) {
-	info := AgentInfo{}
+	info := AgentInfo{ACLs: true}
 	if c.cfg.GRPCAddress != "" {
 		var err error
 		info.XDS, err = c.verified(c.cfg.GRPCAddress)

@@ -1,8 +1,11 @@
 package consul
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +21,9 @@ type Config struct {
 	Namespace string // Consul Enterprise
 	Partition string // Consul Enterprise
 	TLS       api.TLSConfig
+
+	Identity   string // the workload identity that the job has exchanged for a token; empty when not said
+	AuthMethod string // of Consul's, by which it is
 
 	// AgentToken is the operator's, for what is asked of the agent itself: a
 	// task's token, made for one service, may not read that.
@@ -38,32 +44,42 @@ const patience = time.Minute
 // Client talks to the agent of this node.
 type Client struct {
 	cfg     Config
-	client  *api.Client
+	client  *library
 	timeout time.Duration // of one request
 	tokens  *atomic.Pointer[Tokens]
 	read    ReadTokens    // nil: they stay as they are
 	reading chan struct{} // one at a time, as it may hang
 	turn    chan struct{} // of requests that change something
 	slots   chan struct{} // of all requests to the agent; nil for any number
+	keeper  Keeper        // of the tokens; nil for nobody
+	certs   *certificates // nil where the library has them
 	close   func()
 }
 
 // New makes a client with connections of its own; it does not connect.
 func New(cfg Config) (*Client, error) {
-	transport := newTransport()
+	certs, err := readCertificates(cfg.TLS, func(error) {})
+	if err != nil {
+		return nil, err
+	}
+	return connect(cfg, certs)
+}
+
+func connect(cfg Config, certs *certificates) (*Client, error) {
+	transport := cfg.transport(certs)
 	client, err := open(cfg.Address, cfg.library(), transport)
 	if err != nil {
 		return nil, err
 	}
 	c := newClient(cfg, client, RequestTimeout)
-	c.close = transport.CloseIdleConnections
+	c.certs, c.close = certs, transport.CloseIdleConnections
 	return c, nil
 }
 
 // separate makes another client of the same agent and tokens, with connections of its
 // own.
 func (c *Client) separate() (*Client, error) {
-	other, err := New(c.cfg)
+	other, err := connect(c.cfg, c.certs)
 	if err == nil {
 		other.tokens = c.tokens
 	}
@@ -90,7 +106,23 @@ func newTransport() *http.Transport {
 	return transport
 }
 
-func newClient(cfg Config, client *api.Client, timeout time.Duration) *Client {
+// transport makes connections as the configuration says: to a socket where that is the
+// address, as the library would have a connection for each request there.
+func (cfg Config) transport(certs *certificates) *http.Transport {
+	transport := newTransport()
+	if path, ok := cfg.socket(); ok {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+	}
+	certs.secure(transport)
+	return transport
+}
+
+// socket is the path of the unix socket that is the agent's address.
+func (cfg Config) socket() (path string, ok bool) { return strings.CutPrefix(cfg.Address, "unix://") }
+
+func newClient(cfg Config, client *library, timeout time.Duration) *Client {
 	c := &Client{cfg: cfg, client: client, timeout: timeout, tokens: &atomic.Pointer[Tokens]{}, reading: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	c.SetTokens(Tokens{Task: cfg.Token, Agent: cfg.AgentToken})
 	return c
@@ -98,8 +130,12 @@ func newClient(cfg Config, client *api.Client, timeout time.Duration) *Client {
 
 // library is the part of the configuration that Consul's library has.
 func (cfg Config) library() *api.Config {
+	address := cfg.Address
+	if _, ok := cfg.socket(); ok {
+		address = "localhost" // the transport knows better
+	}
 	return &api.Config{
-		Address:   cfg.Address,
+		Address:   address,
 		Token:     cfg.Token,
 		Namespace: cfg.Namespace,
 		Partition: cfg.Partition,
@@ -107,13 +143,20 @@ func (cfg Config) library() *api.Config {
 	}
 }
 
-func open(address string, conf *api.Config, transport *http.Transport) (*api.Client, error) {
+// library is Consul's own, and the way around it to what it lacks.
+type library struct {
+	*api.Client
+	http *http.Client
+	base string // of URLs
+}
+
+func open(address string, conf *api.Config, transport *http.Transport) (*library, error) {
 	conf.Transport = transport
-	client, err := api.NewClient(conf)
+	client, err := api.NewClient(conf) // which completes conf
 	if err != nil {
 		return nil, fmt.Errorf("set up a client for Consul at %s: %w", address, err)
 	}
-	return client, nil
+	return &library{client, conf.HttpClient, conf.Scheme + "://" + conf.Address + conf.PathPrefix}, nil
 }
 
 // Close gives back the connections that are idle.

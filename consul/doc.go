@@ -4,7 +4,9 @@
 //
 //	client.go   how the agent is reached
 //	request.go  requests, in their turn, and their failures
-//	tokens.go   the ACL tokens of now
+//	tokens.go   the ACL tokens of now, and who keeps them
+//	acl.go      what Consul knows of them: read, log in and out, what they may do
+//	certificates.go those that connections are made with, as they are now
 //	pool.go     the connections that all share
 //	agent.go    what the agent says of itself, and where it serves xDS
 //	agents.go   what agents said, remembered for a short while

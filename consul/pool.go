@@ -1,9 +1,8 @@
 package consul
 
 import (
+	"fmt"
 	"sync"
-
-	"github.com/hashicorp/consul/api"
 )
 
 const (
@@ -23,25 +22,30 @@ const (
 // Pool shares the connections to an agent among all clients with the same
 // address and certificates. The zero value is ready.
 type Pool struct {
+	// Complain is told once when certificates that were read before cannot be read
+	// anew; nil for nobody.
+	Complain func(error)
+
 	mu     sync.Mutex
 	shared map[poolKey]*sharedAPI
 }
 
 // poolKey tells apart what cannot share a connection, or the library's client.
 type poolKey struct {
-	address, namespace, partition     string
-	caFile, certFile, keyFile, verify string
+	address, namespace, partition string
+	tls                           string
 }
 
 type sharedAPI struct {
-	client *api.Client
+	client *library
+	certs  *certificates
 	slots  chan struct{}
 	close  func()
 	users  int
 }
 
 func keyOf(cfg Config) poolKey {
-	return poolKey{cfg.Address, cfg.Namespace, cfg.Partition, cfg.TLS.CAFile, cfg.TLS.CertFile, cfg.TLS.KeyFile, cfg.TLS.Address}
+	return poolKey{cfg.Address, cfg.Namespace, cfg.Partition, fmt.Sprintf("%+v", cfg.TLS)}
 }
 
 // Client gives a client with tokens of its own; it does not connect. Closing
@@ -53,7 +57,7 @@ func (p *Pool) Client(cfg Config, read ReadTokens) (*Client, error) {
 		return nil, err
 	}
 	c := newClient(cfg, shared.client, RequestTimeout)
-	c.read, c.slots = read, shared.slots
+	c.read, c.slots, c.certs = read, shared.slots, shared.certs
 	c.close = sync.OnceFunc(func() { p.leave(keyOf(cfg)) })
 	return c, nil
 }
@@ -66,9 +70,13 @@ func (p *Pool) join(cfg Config) (*sharedAPI, error) {
 		known.users++
 		return known, nil
 	}
+	certs, err := readCertificates(cfg.TLS, p.complain)
+	if err != nil {
+		return nil, err
+	}
 	conf := cfg.library()
 	conf.Token = "" // each request names its own
-	transport := newTransport()
+	transport := cfg.transport(certs)
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = maxRequests, maxRequests
 	transport.IdleConnTimeout = idleConnection
 	client, err := open(cfg.Address, conf, transport)
@@ -78,8 +86,14 @@ func (p *Pool) join(cfg Config) (*sharedAPI, error) {
 	if p.shared == nil {
 		p.shared = map[poolKey]*sharedAPI{}
 	}
-	p.shared[key] = &sharedAPI{client: client, slots: make(chan struct{}, maxRequests), close: transport.CloseIdleConnections, users: 1}
+	p.shared[key] = &sharedAPI{client: client, certs: certs, slots: make(chan struct{}, maxRequests), close: transport.CloseIdleConnections, users: 1}
 	return p.shared[key], nil
+}
+
+func (p *Pool) complain(err error) {
+	if p.Complain != nil {
+		p.Complain(err)
+	}
 }
 
 func (p *Pool) leave(key poolKey) {

@@ -11,11 +11,26 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// ask runs one request that changes nothing, and gives its answer. When the
-// caller has given up, a late answer is dropped.
+// ask runs one request that changes nothing, and gives its answer.
 func ask[T any](ctx context.Context, c *Client, request func(*api.QueryOptions) (T, error)) (T, error) {
-	answers := make(chan T, 1)
-	err := c.withToken(ctx, nil, func(q *api.QueryOptions) error {
+	return answerOf(request, func(request func(*api.QueryOptions) error) error { return c.withToken(ctx, nil, request) })
+}
+
+// askAs is ask with a certain token, for which there is no other in its place.
+func askAs[T any](ctx context.Context, c *Client, token string, request func(*api.QueryOptions) (T, error)) (T, error) {
+	return answerOf(request, func(request func(*api.QueryOptions) error) error {
+		return c.carryOut(ctx, nil, func(q *api.QueryOptions) error {
+			q.Token = token
+			return request(q)
+		})
+	})
+}
+
+// answerOf gives the answer of a request that is run. When the caller has given up, a
+// late answer is dropped.
+func answerOf[T any](request func(*api.QueryOptions) (T, error), run func(func(*api.QueryOptions) error) error) (T, error) {
+	answers := make(chan T, 2) // it may be run twice
+	err := run(func(q *api.QueryOptions) error {
 		answer, err := request(q)
 		if err == nil {
 			answers <- answer
@@ -38,8 +53,18 @@ func (c *Client) tell(ctx context.Context, request func(*api.QueryOptions) error
 // withToken tries a request again whose token Consul does not know, when another
 // token lies there by now. Others do not wait while a file of the job is read.
 func (c *Client) withToken(ctx context.Context, turn chan struct{}, request func(*api.QueryOptions) error) error {
-	err := c.carryOut(ctx, turn, request)
-	if tokenUnknown(err) && c.read != nil && c.renewWithin(ctx) {
+	used := "" // the request may choose
+	err := c.carryOut(ctx, turn, func(q *api.QueryOptions) error {
+		defer func() { used = q.Token }()
+		return request(q)
+	})
+	if !tokenUnknown(err) {
+		return err
+	}
+	if c.keeper != nil {
+		c.keeper.Refused(used)
+	}
+	if c.read != nil && c.renewWithin(ctx) {
 		err = c.carryOut(ctx, turn, request)
 	}
 	return err
@@ -106,16 +131,32 @@ func (c *Client) unreachable(doing string, err error) error {
 		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
 	}
 	if tokenUnknown(err) {
-		return fmt.Errorf("%s: Consul at %s does not know the ACL token: %s%s", doing, c.cfg.Address, strings.TrimSpace(status.Body), c.whereTokens())
+		return &DeniedError{Unknown: true, sentence: fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, c.which(), strings.TrimSpace(status.Body), c.whereTokens())}
 	}
 	if status.Code == http.StatusForbidden {
 		who := "no ACL token is given"
 		if c.Tokens().Task != "" {
-			who = "the ACL token does not allow it"
+			who = "the ACL token" + c.which() + " does not allow it"
 		}
-		return fmt.Errorf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)
+		return &DeniedError{sentence: fmt.Sprintf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)}
 	}
 	return fmt.Errorf("%s: Consul at %s answers %d: %s", doing, c.cfg.Address, status.Code, strings.TrimSpace(status.Body))
+}
+
+// DeniedError is Consul's refusal for want of an ACL token, or of one with more rights.
+type DeniedError struct {
+	Unknown  bool // Consul does not know the token
+	sentence string
+}
+
+func (e *DeniedError) Error() string { return e.sentence }
+
+// which names the token of now, after "the ACL token".
+func (c *Client) which() string {
+	if name := c.TokenName(); name != "" {
+		return " " + name
+	}
+	return ""
 }
 
 // whereTokens says where a token that Consul knows is waited for.

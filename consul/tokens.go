@@ -15,6 +15,27 @@ type Tokens struct {
 // lets it.
 type ReadTokens func() (Tokens, error)
 
+// Keeper keeps the tokens that a client acts with. It is asked from any goroutine.
+type Keeper interface {
+	// Name is what sentences call the token of now, after "the ACL token".
+	Name() string
+
+	// Refused is told of a token that Consul does not know, or not any more, before it is
+	// read anew. It must not wait.
+	Refused(secret string)
+}
+
+// KeptBy says who keeps the client's tokens, before it is used.
+func (c *Client) KeptBy(k Keeper) { c.keeper = k }
+
+// TokenName is what sentences call the token of now; empty where nobody keeps it.
+func (c *Client) TokenName() string {
+	if c.keeper == nil {
+		return ""
+	}
+	return c.keeper.Name()
+}
+
 // Tokens are those of the requests to come.
 func (c *Client) Tokens() Tokens { return *c.tokens.Load() }
 

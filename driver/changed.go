@@ -43,11 +43,12 @@ func stampFile(path string) fileStamp {
 // look every few seconds. A file that cannot be read counts as unchanged.
 func (x *proxy) changed() (bool, error) {
 	now, err := x.look()
-	if now.files != x.stamp.files {
+	if now.files != x.stamp.files || x.tokens.due() {
 		if _, tokenErr := x.client.Renew(); tokenErr != nil {
 			now.files, err = x.stamp.files, errors.Join(err, tokenErr) // it is tried again
 		}
 	}
+	x.tokens.describe(x.plugin.ctx)
 	now.tokens = x.client.Tokens() // they may have been renewed for a question to Consul
 	different := now.asItMatters() != x.stamp.asItMatters()
 	x.stamp = now

@@ -25,7 +25,7 @@ func TestProxy_changed(t *testing.T) {
 	p := &Plugin{}
 	p.config.Store(&settings{PluginConfig: PluginConfig{Envoy: &EnvoyConfig{Path: write("envoy", "one")}}})
 	token := "old"
-	x := &proxy{plugin: p, config: task}
+	x := &proxy{plugin: p, config: task, tokens: p.newTokenKeeper(proxySpec{}, task)}
 	x.spec.Consul = consul.Config{Token: token, GRPCCAFile: write("ca", "one")}
 	x.spec.External = filepath.Join(task.TaskDir().SecretsDir, "own.json")
 	must.NoError(t, os.WriteFile(x.spec.External, []byte("{}"), 0o600))
@@ -67,7 +67,7 @@ func TestProxy_changedUnreadable(t *testing.T) {
 	task.AllocDir = t.TempDir()
 	p := &Plugin{}
 	p.config.Store(&settings{})
-	x := &proxy{plugin: p, config: task}
+	x := &proxy{plugin: p, config: task, tokens: p.newTokenKeeper(proxySpec{}, task)}
 	x.spec.Envoy.Path, x.spec.Envoy.Named = "/bin/sh", true
 	x.spec.External = "/nowhere/bootstrap.json"
 	token := "old"

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -23,6 +24,7 @@ func readEnviron(getenv func(string) string) environ {
 	if ssl := getenv(api.HTTPSSLEnvName); (ssl == "true" || ssl == "1") && !strings.Contains(address, "://") {
 		address = "https://" + address
 	}
+	verify, err := strconv.ParseBool(getenv(api.HTTPSSLVerifyEnvName))
 	return environ{
 		consulAddress: address,
 		grpcAddress:   getenv(api.GRPCAddrEnvName),
@@ -31,9 +33,12 @@ func readEnviron(getenv func(string) string) environ {
 		partition:     getenv(api.HTTPPartitionEnvName),
 		tls: api.TLSConfig{
 			CAFile:   getenv(api.HTTPCAFile),
+			CAPath:   getenv(api.HTTPCAPath),
 			CertFile: getenv(api.HTTPClientCert),
 			KeyFile:  getenv(api.HTTPClientKey),
 			Address:  getenv(api.HTTPTLSServerName),
+
+			InsecureSkipVerify: err == nil && !verify,
 		},
 	}
 }
@@ -45,15 +50,20 @@ func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) 
 	return consul.Config{
 		Address:     cmp.Or(j.Address, o.Address, env.consulAddress),
 		TokenFile:   j.TokenFile,
+		Identity:    j.Identity,
+		AuthMethod:  cmp.Or(j.AuthMethod, o.AuthMethod, stockAuthMethod),
 		Namespace:   cmp.Or(j.Namespace, o.Namespace, env.namespace),
 		Partition:   cmp.Or(j.Partition, o.Partition, env.partition),
 		GRPCAddress: cmp.Or(j.GRPCAddress, o.GRPCAddress, env.grpcAddress),
 		GRPCCAFile:  cmp.Or(o.GRPCCAFile, env.grpcCAFile),
 		TLS: api.TLSConfig{
 			CAFile:   cmp.Or(o.CAFile, env.tls.CAFile),
+			CAPath:   env.tls.CAPath, // a file goes before it
 			CertFile: cmp.Or(o.CertFile, env.tls.CertFile),
 			KeyFile:  cmp.Or(o.KeyFile, env.tls.KeyFile),
 			Address:  cmp.Or(o.TLSServerName, env.tls.Address),
+
+			InsecureSkipVerify: env.tls.InsecureSkipVerify,
 		},
 	}
 }

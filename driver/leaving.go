@@ -30,7 +30,7 @@ func (t *tasks) leave(ctx context.Context, left *task) {
 	t.mu.Unlock()
 	go func() {
 		defer t.left(at, l)
-		defer left.client.Close()
+		defer left.proxy.client.Close()
 		retry := pace.Backoff{Min: leaveRetryMin, Max: leaveRetryMax}
 		for pace.Wait(ctx, retry.Next()) == nil && left.destroy(ctx) != nil {
 			// It has been said once that something is left.

@@ -85,6 +85,7 @@ func New(ctx context.Context, log hclog.Logger) *Plugin {
 		machine:  thisMachine(),
 		root:     os.Geteuid() == 0,
 	}
+	p.pool.Complain = func(err error) { p.log.Warn("serves on", "error", err) }
 	p.config.Store(&settings{})
 	return p
 }

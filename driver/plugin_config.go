@@ -43,6 +43,7 @@ type ConsulConfig struct {
 	TLSServerName string `codec:"tls_server_name"`
 	GRPCAddress   string `codec:"grpc_address"` // as CONSUL_GRPC_ADDR
 	GRPCCAFile    string `codec:"grpc_ca_file"` // as CONSUL_GRPC_CACERT
+	AuthMethod    string `codec:"auth_method"`  // of Consul's, for the workload identities of tasks
 }
 
 // TaskConsulConfig is the part of it that a job may say otherwise. Files that
@@ -54,6 +55,8 @@ type TaskConsulConfig struct {
 	Namespace   string `codec:"namespace"`
 	Partition   string `codec:"partition"`
 	GRPCAddress string `codec:"grpc_address"`
+	Identity    string `codec:"identity"`    // name of an identity block of the task
+	AuthMethod  string `codec:"auth_method"` // of Consul's, that it is exchanged by
 }
 
 // EnvoyConfig says which Envoy runs and how.
@@ -146,6 +149,7 @@ func pluginConfigSpec() *hclspec.Spec {
 			"tls_server_name": hclspec.NewAttr("tls_server_name", "string", false),
 			"grpc_address":    hclspec.NewAttr("grpc_address", "string", false),
 			"grpc_ca_file":    hclspec.NewAttr("grpc_ca_file", "string", false),
+			"auth_method":     hclspec.NewAttr("auth_method", "string", false),
 		})),
 		"confine": hclspec.NewAttr("confine", "string", false),
 		"hot_restart": hclspec.NewBlock("hot_restart", false, hclspec.NewObject(map[string]*hclspec.Spec{

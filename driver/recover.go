@@ -33,22 +33,26 @@ func (p *Plugin) recover(h *drivers.TaskHandle) error {
 		return err
 	}
 	if was, now := state.State.Process.BootID, p.machine.boot; was != "" && now != "" && was != now {
+		p.tasks.lose(placeOf(h.Config), state.Spec.TokenSource)
 		return errors.New("the machine was restarted since, and its Envoy ended with it; Nomad starts it anew")
 	}
-	// Without its token a sidecar can still be watched and stopped.
-	if err := p.addTokens(&state.Spec, h.Config); err != nil {
-		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
-	}
+	// Without its token a sidecar can still be watched and stopped; that it could not be
+	// read is said below.
+	_ = p.addTokens(&state.Spec, h.Config)
 	state.Spec.Life.Run.Env = envoyEnv(h.Config) // which is not kept twice
 	x, err := p.wire(state.Spec, h.Config)
 	if err != nil {
 		return err
+	}
+	if err := x.tokens.attach(); err != nil {
+		p.log.Warn("recovered a task without its Consul ACL token", "task_id", h.Config.ID, "error", err)
 	}
 	life, err := sidecar.Attach(p.ctx, state.Spec.Life, state.State, x.member, x.program, x.host())
 	if err != nil {
 		x.client.Close()
 		return err
 	}
-	p.tasks.put(h.Config.ID, &task{config: h.Config, sidecar: life, client: x.client})
+	p.tasks.put(h.Config.ID, &task{config: h.Config, sidecar: life, proxy: x})
+	x.tokens.running.Store(true)
 	return nil
 }

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -32,19 +33,38 @@ func (p *Plugin) start(config *drivers.TaskConfig) (*drivers.TaskHandle, error) 
 	if err != nil {
 		return nil, err
 	}
-	x.stamp, _ = x.look() // what is amiss the start itself will say
-	life, err := sidecar.Start(p.ctx, spec.Life, x.member, x.program, x.host())
+	life, err := x.start(p.ctx)
 	if err != nil {
-		x.client.Close()
-		return nil, err
+		return nil, errors.Join(err, x.end(p.ctx, ""))
 	}
-	t := &task{config: config, sidecar: life, client: x.client}
-	h, err := newHandle(config, spec, life.State())
+	t := &task{config: config, sidecar: life, proxy: x}
+	h, err := newHandle(config, x.spec, life.State())
 	if err != nil {
 		return nil, fmt.Errorf("encode the task's state: %w", errors.Join(err, t.destroy(p.ctx)))
 	}
 	p.tasks.put(config.ID, t)
 	return h, nil
+}
+
+// start begins the life of a proxy.
+func (x *proxy) start(ctx context.Context) (*sidecar.Sidecar, error) {
+	if err := x.tokens.begin(ctx); err != nil {
+		return nil, err
+	}
+	x.spec.TokenSource, x.spec.Login = x.tokens.source()
+	x.stamp, _ = x.look() // what is amiss the start itself will say
+	life, err := sidecar.Start(ctx, x.spec.Life, x.member, x.program, x.host())
+	x.tokens.running.Store(err == nil)
+	return life, err
+}
+
+// end gives back what the proxy has of others. It may be repeated when it fails.
+func (x *proxy) end(ctx context.Context, proxyID string) error {
+	if err := x.tokens.release(ctx, proxyID); err != nil {
+		return err
+	}
+	x.client.Close()
+	return nil
 }
 
 // specOf goes the whole way from what Nomad says to a specification.

@@ -18,6 +18,11 @@ type proxySpec struct {
 	Consul consul.Config // without tokens in a handle
 	Envoy  envoy.Settings
 	roles
+
+	// TokenSource is where the task's ACL token comes from, Login whether it was given
+	// for a workload identity, and is to be given back.
+	TokenSource string
+	Login       bool
 }
 
 // roles are the roles of a proxy: who has it in the mesh, and what runs. At most

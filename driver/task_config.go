@@ -136,6 +136,8 @@ func taskConfigSpec() *hclspec.Spec {
 			"namespace":    hclspec.NewAttr("namespace", "string", false),
 			"partition":    hclspec.NewAttr("partition", "string", false),
 			"grpc_address": hclspec.NewAttr("grpc_address", "string", false),
+			"identity":     hclspec.NewAttr("identity", "string", false),
+			"auth_method":  hclspec.NewAttr("auth_method", "string", false),
 		})),
 		"gateway": hclspec.NewBlock("gateway", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"ingress":     hclspec.NewAttr("ingress", "any", false),

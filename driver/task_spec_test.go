@@ -205,29 +205,6 @@ func TestTaskSpec_mistakes(t *testing.T) {
 	}
 }
 
-func TestTaskToken(t *testing.T) {
-	dir := t.TempDir()
-	task := taskOnHost()
-	task.AllocDir = dir
-	secrets := task.TaskDir().SecretsDir
-	must.NoError(t, os.MkdirAll(secrets, 0o755))
-	token := func(file string) string {
-		got, err := taskToken(task, file, process.User{})
-		must.NoError(t, err)
-		return got
-	}
-	must.Eq(t, "secret", token(""))
-	must.NoError(t, os.WriteFile(filepath.Join(secrets, "consul_token"), []byte("workload\n"), 0o600))
-	must.Eq(t, "workload", token(""))
-	must.NoError(t, os.WriteFile(filepath.Join(secrets, "si_token"), []byte("identity\n"), 0o600))
-	must.Eq(t, "identity", token(""))
-	file := filepath.Join(dir, "own")
-	must.NoError(t, os.WriteFile(file, []byte("own\n"), 0o600))
-	must.Eq(t, "own", token(file))
-	_, err := taskToken(task, "/nowhere", process.User{})
-	must.ErrorContains(t, err, "read the Consul ACL token")
-}
-
 // What Nomad keeps on its disk holds no token, and all that recovery needs:
 // after a restart of its agent Nomad does not give the job's config back.
 func TestHandle(t *testing.T) {

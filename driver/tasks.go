@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"nomad-driver-connect/consul"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -21,16 +21,15 @@ import (
 type task struct {
 	config  *drivers.TaskConfig
 	sidecar *sidecar.Sidecar
-	client  *consul.Client
+	proxy   *proxy
 }
 
 // destroy leaves nothing behind. It may be repeated when it fails.
 func (t *task) destroy(ctx context.Context) error {
-	err := t.sidecar.Destroy(ctx)
-	if err == nil {
-		t.client.Close()
+	if err := t.sidecar.Destroy(ctx); err != nil {
+		return err
 	}
-	return err
+	return t.proxy.end(ctx, t.sidecar.Status().Place.ID)
 }
 
 // tasks is the table of tasks by their IDs. Its mutex is the only one of the
@@ -49,6 +48,10 @@ type tasks struct {
 	// its agent Nomad leaves the user of a restarted task empty.
 	users      map[string]string
 	forgetting bool // somebody looks which of them are of use still
+
+	// lost remembers where the token of a task lay that is started anew after a restart
+	// of the machine.
+	lost map[place]string
 }
 
 // place is where a task runs, also when its ID is another after a restart.
@@ -65,7 +68,7 @@ type site struct {
 }
 
 func newTasks() *tasks {
-	return &tasks{byID: map[string]*task{}, begun: map[string]*drivers.TaskConfig{}, users: map[string]string{}, leaving: map[place]*leaving{}}
+	return &tasks{byID: map[string]*task{}, begun: map[string]*drivers.TaskConfig{}, users: map[string]string{}, leaving: map[place]*leaving{}, lost: map[place]string{}}
 }
 
 // begin notes a task that is about to be in the table, and whom it runs as. What is
@@ -190,4 +193,23 @@ func (t *tasks) forgetUsers() {
 		}
 		t.forgetting = false
 	}()
+}
+
+// lose notes that the machine was restarted since a task had its token: what Nomad had
+// written for it lay in memory.
+func (t *tasks) lose(at place, source string) {
+	if !strings.HasPrefix(source, "secrets/") {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost[at] = source
+}
+
+// lostToken is where the token of a task lay before the machine was restarted; empty for
+// one that has lost none.
+func (t *tasks) lostToken(at place) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lost[at]
 }

@@ -21,6 +21,7 @@ type proxy struct {
 	plugin  *Plugin
 	config  *drivers.TaskConfig
 	client  *consul.Client
+	tokens  *tokenKeeper
 	member  sidecar.Member
 	program sidecar.Program
 	stamp   stamp // of the node's files, when they were last looked at
@@ -28,12 +29,13 @@ type proxy struct {
 
 // wire makes objects of a specification. The client must be closed.
 func (p *Plugin) wire(spec proxySpec, config *drivers.TaskConfig) (*proxy, error) {
-	x := &proxy{spec: spec, plugin: p, config: config}
+	x := &proxy{spec: spec, plugin: p, config: config, tokens: p.newTokenKeeper(spec, config)}
 	var err error
-	x.client, err = p.pool.Client(spec.Consul, func() (consul.Tokens, error) { return p.tokens(spec, config) })
-	if err != nil {
+	if x.client, err = p.pool.Client(spec.Consul, x.tokens.read); err != nil {
 		return nil, err
 	}
+	x.tokens.client = x.client
+	x.client.KeptBy(x.tokens)
 	x.member, x.program = x.newMember(), x.newProgram()
 	return x, nil
 }
@@ -120,10 +122,11 @@ func (x *proxy) readExternal() ([]byte, error) {
 }
 
 // recallToken takes the token of an Envoy that was found again when it is found
-// nowhere else any more: Nomad gave it in the environment, which is not kept.
+// nowhere else any more: Nomad gave it in the environment, or it was logged in for.
 func (x *proxy) recallToken(token string) {
-	if tokens := x.client.Tokens(); tokens.Task == "" {
+	if tokens := x.client.Tokens(); tokens.Task == "" && token != "" {
 		tokens.Task = token
 		x.client.SetTokens(tokens)
+		x.tokens.recall(token)
 	}
 }

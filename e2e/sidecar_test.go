@@ -178,7 +178,7 @@ func TestToken(t *testing.T) {
 		eventually(t, 30*time.Second, func(ctx context.Context) error {
 			allocs, err := c.Nomad.Allocs(ctx, "web")
 			for _, alloc := range allocs {
-				if events := strings.Join(agents.Events(alloc, "proxy"), "\n"); strings.Contains(events, "(no ACL token is given)") {
+				if events := strings.Join(agents.Events(alloc, "proxy"), "\n"); strings.Contains(events, `no ACL token is given, and who has none may not write service "web", write service "web-sidecar-proxy"`) {
 					return nil
 				}
 			}

@@ -37,7 +37,7 @@ type Consul struct {
 	registrar string // the token of the latest registration
 	reads     map[string]int
 	requests  map[string]int // by "METHOD route"
-	tokens    map[string]bool
+	acls      acls
 	faults    faults
 
 	connections connections
@@ -91,6 +91,9 @@ func (c *Consul) routes() *http.ServeMux {
 		"GET /v1/config/" + api.ProxyDefaults:             c.listProxyDefaults,
 		"GET /v1/config/" + api.ProxyDefaults + "/{name}": c.readProxyDefaults,
 		"GET /v1/acl/token/self":                          c.readToken,
+		"POST /v1/acl/login":                              c.login,
+		"POST /v1/acl/logout":                             c.logout,
+		"POST /v1/internal/acl/authorize":                 c.authorize,
 	} {
 		mux.HandleFunc(route, handler)
 	}
@@ -132,7 +135,7 @@ func (c *Consul) Requests(routes ...string) int {
 func (c *Consul) self(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{
 		"Config":      map[string]any{"Version": ConsulVersion, "NodeName": Node, "Datacenter": Datacenter},
-		"DebugConfig": map[string]any{"ConnectEnabled": true, "DataDir": c.keptIn()},
+		"DebugConfig": map[string]any{"ConnectEnabled": true, "DataDir": c.keptIn(), "ACLsEnabled": c.hasACLs()},
 		"xDS":         map[string]any{"Ports": map[string]int{"Plaintext": 8502, "TLS": 8503}},
 	})
 }

@@ -59,17 +59,6 @@ func (c *Consul) Resume() {
 	}
 }
 
-// KnowTokens switches ACLs on: requests with any other token are refused. What
-// comes without a token is the anonymous one's, which may do everything here.
-func (c *Consul) KnowTokens(tokens ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.tokens = map[string]bool{"": true}
-	for _, token := range tokens {
-		c.tokens[token] = true
-	}
-}
-
 func (c *Consul) faulty(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.outOfOrder(w, r) {
@@ -100,31 +89,3 @@ func (c *Consul) outOfOrder(w http.ResponseWriter, r *http.Request) bool {
 	http.Error(w, "out of order", c.faults.status)
 	return true
 }
-
-// known refuses tokens that are not.
-func (c *Consul) known(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.mu.Lock()
-		unknown := c.tokens != nil && !c.tokens[tokenOf(r)]
-		c.mu.Unlock()
-		if unknown {
-			http.Error(w, "ACL not found", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// readToken is what Consul says of the request's own token.
-func (c *Consul) readToken(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	disabled := c.tokens == nil
-	c.mu.Unlock()
-	if disabled {
-		http.Error(w, "ACL support disabled", http.StatusUnauthorized)
-		return
-	}
-	answer(w, map[string]string{"SecretID": tokenOf(r)})
-}
-
-func tokenOf(r *http.Request) string { return r.Header.Get("X-Consul-Token") }

@@ -131,6 +131,10 @@ func (c *Consul) registerService(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.acls.denied[tokenOf(r)][reg.Name] {
+		http.Error(w, fmt.Sprintf("Permission denied: token lacks permission 'service:write' on %q", reg.Name), http.StatusForbidden)
+		return
+	}
 	c.add(&reg, replace)
 	c.registrar = tokenOf(r)
 }
@@ -150,7 +154,9 @@ func (c *Consul) listServices(w http.ResponseWriter, r *http.Request) {
 	}
 	all := make(map[string]*api.AgentService, len(c.services))
 	for id, reg := range c.services {
-		all[id] = agentService(reg)
+		if !c.acls.denied[tokenOf(r)][reg.Name] {
+			all[id] = agentService(reg)
+		}
 	}
 	c.mu.Unlock()
 	answerFiltered(w, r, all)

@@ -20,5 +20,5 @@
 // Reading order: envoy.go, envoy_process.go, envoy_memory.go, envoy_listener.go,
 // envoy_admin.go; consul.go, consul_table.go, consul_services.go,
 // consul_checks.go, consul_definitions.go, consul_alias.go, consul_catalog.go, consul_config.go,
-// consul_faults.go, consul_connections.go.
+// consul_acl.go, consul_faults.go, consul_connections.go.
 package fake

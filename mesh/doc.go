@@ -5,6 +5,7 @@
 //	registration.go  what Consul is told of a proxy of ours; pure
 //	place.go         where a sidecar is, and what it is between; pure
 //	parent.go        the service that a sidecar stands before
+//	rights.go        what its ACL token has to give
 //	own.go           the member that we register
 //	look.go          what has become of it
 //	nomads.go        the member that Nomad's own Connect registers

@@ -164,7 +164,7 @@ func (n *Nomads) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, e
 	if !s.Open && errors.Is(err, consul.ErrNoCheck) {
 		err = nil // there is nothing to keep them away from
 	}
-	return n.ready.reply(n.Watch, s, v, again), err
+	return n.ready.reply(n.Node, s, v, again), err
 }
 
 // say gives the proxy our ready check where it has none, sets it, and then has others

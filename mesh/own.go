@@ -67,8 +67,21 @@ func (o *Own) place() sidecar.Place {
 	return at
 }
 
-// Join implements sidecar.Member.
+// Join implements sidecar.Member. What Consul refuses is tried once more when the token
+// has its rights, which it may not have at once.
 func (o *Own) Join(ctx context.Context) (sidecar.Place, error) {
+	at, err := o.join(ctx)
+	var denied *consul.DeniedError
+	if !errors.As(err, &denied) {
+		return at, err
+	}
+	if err := o.awaitRights(ctx); err != nil {
+		return at, err
+	}
+	return o.join(ctx)
+}
+
+func (o *Own) join(ctx context.Context) (sidecar.Place, error) {
 	group, err := o.findParent(ctx)
 	if err != nil {
 		return sidecar.Place{}, err
@@ -108,10 +121,15 @@ func (o *Own) findParent(ctx context.Context) (group []*api.AgentService, err er
 		o.parent, err = o.reg.chooseParent(group)
 		return o.parent != nil, err
 	})
-	if err == nil && !found {
-		err = o.reg.noParent(group, o.Consul.Tokens().Task)
+	if err != nil || found {
+		return group, err
 	}
-	return group, err
+	// To a token without rights Consul shows no service, whatever there is.
+	var lack *lackError
+	if err := o.lack(ctx); errors.As(err, &lack) {
+		return nil, err
+	}
+	return group, o.reg.noParent(group)
 }
 
 // other is the task that has registered this very sidecar already; empty for none.
@@ -163,6 +181,9 @@ func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, erro
 		}
 	}
 	err = o.ready.set(ctx, o.Node, o.id(), v)
+	if err == nil && s.Open && o.told.known && o.told.token != o.Consul.Tokens().Task { // it was another a moment ago
+		err = o.register(ctx, s, v)
+	}
 	if err == nil && !s.Open && o.told.reaped { // it may stay closed for long
 		err = o.register(ctx, s, v)
 	}
@@ -172,7 +193,7 @@ func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, erro
 	if err == nil {
 		err = o.tidy(ctx)
 	}
-	return o.ready.reply(o.Watch, s, v, again), err
+	return o.ready.reply(o.Node, s, v, again), err
 }
 
 // register tells Consul of the proxy when it has heard something else.

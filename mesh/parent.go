@@ -130,15 +130,11 @@ func (r Registration) successor(group []*api.AgentService) *ParentService {
 }
 
 // noParent says what was found in its place.
-func (r Registration) noParent(group []*api.AgentService, token string) error {
+func (r Registration) noParent(group []*api.AgentService) error {
 	group = services(group)
 	if len(group) == 0 {
-		hint := ""
-		if token == "" {
-			hint = " With ACLs it needs a token to see it (no ACL token is given)."
-		}
-		return fmt.Errorf("Consul shows no service of this group: Nomad was to register %q within %s; is Nomad connected to the same Consul agent, and has the group a service with that name?%s A client without a service of its own says standalone = true",
-			r.Service, nomadWait, hint)
+		return fmt.Errorf("Consul shows no service of this group: Nomad was to register %q within %s; is Nomad connected to the same Consul agent, and has the group a service with that name? A client without a service of its own says standalone = true",
+			r.Service, nomadWait)
 	}
 	label := ""
 	if r.Parent.PortLabel != "" {

@@ -114,10 +114,13 @@ func (r *ready) set(ctx context.Context, n Node, proxyID string, v verdict) erro
 }
 
 // reply says what the mesh makes of a standing that was told.
-func (r *ready) reply(w *consul.Watch, s sidecar.Standing, v verdict, again time.Duration) sidecar.Reply {
+func (r *ready) reply(n Node, s sidecar.Standing, v verdict, again time.Duration) sidecar.Reply {
 	reply := sidecar.Reply{Again: again}
 	if reply.Again == 0 {
-		reply.Again = renewal(w)
+		reply.Again = renewal(n.Watch)
+		if n.Consul.Tokens().Task != "" {
+			reply.Again = min(reply.Again, tokenRenewal(n.Watch))
+		}
 	}
 	if s.Open && v.status == api.HealthCritical {
 		reply.Held = v.note
@@ -133,6 +136,10 @@ const (
 	renewLeast = 30 * time.Second
 	renewShare = 300 * time.Millisecond
 
+	// tokenLeast is the least time between two renewals with an ACL token: whether Consul
+	// knows it still is heard of by using it, and not otherwise.
+	tokenLeast = 3 * time.Second
+
 	// rereadLeast is the least time between two looks at checks of which no news
 	// come.
 	rereadLeast = 5 * time.Second
@@ -141,6 +148,11 @@ const (
 // renewal is how soon a member tells Consul again what it knows already.
 func renewal(w *consul.Watch) time.Duration {
 	return min(max(renewLeast, time.Duration(w.Followers())*renewShare), readyTTL/6)
+}
+
+// tokenRenewal is the same with an ACL token.
+func tokenRenewal(w *consul.Watch) time.Duration {
+	return max(tokenLeast, time.Duration(w.Followers())*renewShare)
 }
 
 // rereading is how soon a member looks again at checks of which no news come.

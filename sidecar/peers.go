@@ -52,7 +52,9 @@ func (s *supervisor) tell(ctx context.Context) {
 		return
 	}
 	s.retry.Reset()
-	s.clocks.look.Stop()
+	if s.looking.since.IsZero() { // else a question of before has no answer yet
+		s.clocks.look.Stop()
+	}
 	if s.clocks.tell.Stop(); reply.Again > 0 {
 		s.clocks.tell.Reset(pace.Jitter(reply.Again))
 	}

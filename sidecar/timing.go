@@ -50,7 +50,7 @@ func Usual() Timing {
 		PulseAnswer: 1500 * time.Millisecond,
 		PulseMisses: 3,
 		Away:        time.Second,
-		Files:       8 * time.Second,
+		Files:       5 * time.Second,
 		Config:      5 * time.Second,
 		Net:         5 * time.Minute,
 		FailedMax:   10 * time.Minute,

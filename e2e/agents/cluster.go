@@ -85,6 +85,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.opts.Consul.TLS != "" {
+		nomad.Consul, nomad.ConsulTLS, nomad.ConsulGRPC = c.Consul.HTTPS, c.opts.Consul.TLS, c.Consul.GRPC
+	}
 	c.Nomad, err = StartNomad(ctx, c.opts.Tools, c.Dir, nomad)
 	if err != nil || c.opts.WithoutConsul != "" || c.opts.NoEnvoy {
 		return err
@@ -123,7 +126,7 @@ const EdgeUser = "18080"
 func (c *Cluster) pluginConfig() string {
 	consul := ""
 	if c.opts.Consul.Token != "" {
-		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n    }", c.TokenFile())
+		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n%s    }", c.TokenFile(), c.pluginTLS())
 	}
 	return fmt.Sprintf(`  config {
     envoy {
@@ -137,6 +140,20 @@ func (c *Cluster) pluginConfig() string {
 %s
     }%s
   }`, c.Envoy(), EdgeUser, c.opts.Allow, consul)
+}
+
+// pluginTLS is the part of it by which the plugin reaches a Consul with TLS.
+func (c *Cluster) pluginTLS() string {
+	if c.opts.Consul.TLS == "" {
+		return ""
+	}
+	return fmt.Sprintf(`      address         = "https://%[2]s"
+      tls_server_name = "server.dc1.consul"
+      ca_file         = "%[1]s/ca.pem"
+      cert_file       = "%[1]s/client.pem"
+      key_file        = "%[1]s/client-key.pem"
+      grpc_ca_file    = "%[1]s/ca.pem"
+`, c.opts.Consul.TLS, c.Consul.HTTPS)
 }
 
 // Close stops every job, then the agents, and removes the directory. Whatever

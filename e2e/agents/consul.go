@@ -16,6 +16,7 @@ import (
 type Consul struct {
 	Agent
 	HTTP   string // "127.0.0.1:port"
+	HTTPS  string // the same, with TLS; empty when it is off
 	GRPC   int    // 0 when it is off
 	Client *api.Client
 
@@ -31,6 +32,11 @@ type ConsulOptions struct {
 	GRPCPort  int    // 0 for a free one
 	Token     string // turns ACLs on, nothing allowed by default; this one manages
 	Config    string // HCL that goes before the rest
+
+	// TLS is a directory with ca.pem, cert.pem and key.pem, with which the agent proves who
+	// it is, and wants its clients to: over HTTPS, and over gRPC, which is without TLS no
+	// more. Empty for none of that. (HTTP stays, for the test.)
+	TLS string
 
 	// What makes it a client agent of another one's servers.
 	node string  // its name; empty for the server's
@@ -49,7 +55,8 @@ connect { enabled = %t }
 ports {
   http     = %d
   grpc     = %d
-  grpc_tls = -1
+  grpc_tls = %d
+  https    = %d
   dns      = -1
   server   = %d
   serf_lan = %d
@@ -60,6 +67,18 @@ ports {
 const consulServerConfig = `
 server     = true
 bootstrap_expect = 1
+`
+
+const tlsConfig = `
+tls {
+  defaults {
+    ca_file         = "%[1]s/ca.pem"
+    cert_file       = "%[1]s/cert.pem"
+    key_file        = "%[1]s/key.pem"
+    verify_incoming = true
+    verify_outgoing = true
+  }
+}
 `
 
 const aclConfig = `
@@ -78,11 +97,11 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	free, err := FreePorts(4)
+	free, err := FreePorts(5)
 	if err != nil {
 		return nil, err
 	}
-	ports := opts.ports([4]int(free))
+	ports := opts.ports([5]int(free))
 	args := []string{"agent"}
 	for i, content := range []string{opts.config(dir, ports), opts.Config} { // what is read last holds
 		file := filepath.Join(dir, fmt.Sprintf("consul-%d.hcl", i))
@@ -100,9 +119,12 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 			env:  os.Environ(),
 		},
 		HTTP:   fmt.Sprintf("127.0.0.1:%d", ports.http),
-		GRPC:   max(ports.grpc, 0),
+		GRPC:   max(ports.grpc, ports.grpcTLS, 0),
 		gossip: fmt.Sprintf("127.0.0.1:%d", ports.gossip),
 		data:   filepath.Join(dir, "data"),
+	}
+	if opts.TLS != "" {
+		c.HTTPS = fmt.Sprintf("127.0.0.1:%d", ports.https)
 	}
 	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP, Token: opts.Token}); err != nil {
 		return nil, err
@@ -116,24 +138,30 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 	return c, nil
 }
 
-// consulPorts are those that an agent listens on.
-type consulPorts struct{ http, grpc, server, gossip int }
+// consulPorts are those that an agent listens on; -1 for one that is off.
+type consulPorts struct{ http, https, grpc, grpcTLS, server, gossip int }
 
-func (o ConsulOptions) ports(free [4]int) consulPorts {
-	ports := consulPorts{cmp.Or(o.HTTPPort, free[0]), cmp.Or(o.GRPCPort, free[1]), free[2], free[3]}
+func (o ConsulOptions) ports(free [5]int) consulPorts {
+	ports := consulPorts{http: cmp.Or(o.HTTPPort, free[0]), https: -1, grpc: cmp.Or(o.GRPCPort, free[1]), grpcTLS: -1, server: free[2], gossip: free[3]}
+	if o.TLS != "" {
+		ports.https, ports.grpcTLS, ports.grpc = free[4], ports.grpc, -1
+	}
 	if o.NoGRPC {
-		ports.grpc = -1
+		ports.grpc, ports.grpcTLS = -1, -1
 	}
 	return ports
 }
 
 // config is the agent's, as HCL.
 func (o ConsulOptions) config(dir string, ports consulPorts) string {
-	config := fmt.Sprintf(consulConfig, filepath.Join(dir, "data"), cmp.Or(o.node, "node"), !o.NoConnect, ports.http, ports.grpc, ports.server, ports.gossip)
+	config := fmt.Sprintf(consulConfig, filepath.Join(dir, "data"), cmp.Or(o.node, "node"), !o.NoConnect, ports.http, ports.grpc, ports.grpcTLS, ports.https, ports.server, ports.gossip)
 	if o.join == nil {
 		config += consulServerConfig
 	} else {
 		config += fmt.Sprintf("retry_join = [%q]\n", o.join.gossip)
+	}
+	if o.TLS != "" {
+		config += fmt.Sprintf(tlsConfig, o.TLS)
 	}
 	if o.Token != "" {
 		config += fmt.Sprintf(aclConfig, o.Token, o.Token)

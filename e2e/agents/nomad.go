@@ -25,6 +25,8 @@ type Nomad struct {
 // NomadOptions are what differs between clusters.
 type NomadOptions struct {
 	Consul       string // HTTP address of the Consul agent
+	ConsulTLS    string // directory with what it is reached with over TLS; empty for without
+	ConsulGRPC   int    // its port for xDS, needed with TLS
 	ConsulToken  string
 	PluginDir    string
 	PluginConfig string // HCL, the plugin's config block

@@ -42,6 +42,16 @@ const identities = `
   }
 `
 
+// secured has Nomad talk TLS with Consul.
+const secured = `
+  ssl          = true
+  ca_file      = "%[1]s/ca.pem"
+  cert_file    = "%[1]s/client.pem"
+  key_file     = "%[1]s/client-key.pem"
+  grpc_ca_file = "%[1]s/ca.pem"
+  grpc_address = "127.0.0.1:%[2]d"
+`
+
 const serverConfig = `
 server {
   enabled          = true
@@ -98,6 +108,11 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 	if opts.Identities {
 		consul = identities
 	}
+	environ := append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul)
+	if opts.ConsulTLS != "" {
+		consul += fmt.Sprintf(secured, opts.ConsulTLS, opts.ConsulGRPC)
+		environ = os.Environ() // the plugin's config says it
+	}
 	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken, consul) + a.role
 	file := filepath.Join(dir, "nomad.hcl")
 	return Agent{
@@ -105,7 +120,7 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 		Log:  filepath.Join(dir, "nomad.log"),
 		path: filepath.Join(bin, "nomad"),
 		args: []string{"agent", "-config", file, "-log-level", "DEBUG"},
-		env: append(os.Environ(), "CONSUL_HTTP_ADDR="+opts.Consul, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp,
+		env: append(environ, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp,
 			"PATH="+bin+":"+os.Getenv("PATH")), // Nomad's own Connect runs the consul command
 	}, os.WriteFile(file, []byte(config), 0o644)
 }

@@ -1,0 +1,184 @@
+package driver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-connect/consul"
+	"nomad-driver-connect/pace"
+	"nomad-driver-connect/sidecar"
+)
+
+// tokenKeeper keeps the ACL token that a task's sidecar acts with: it finds it, exchanges
+// the task's identity for it, takes another before it ends, and gives it back.
+type tokenKeeper struct {
+	plugin *Plugin
+	spec   proxySpec
+	task   *drivers.TaskConfig
+	client *consul.Client
+	emit   sidecar.Emit
+
+	reading sync.Mutex // a file of the job may never answer
+	now     atomic.Pointer[held]
+	running atomic.Bool // the sidecar is there, and a refusal is news
+	refused atomic.Pointer[string]
+	later   atomic.Int64 // when to ask again what Consul knows of the token
+}
+
+const (
+	// replication is how long a token that was just made may take to be known to the
+	// agent's servers.
+	replication = 5 * time.Second
+
+	replicationMin, replicationMax = 250 * time.Millisecond, 2 * time.Second
+)
+
+func (p *Plugin) newTokenKeeper(spec proxySpec, task *drivers.TaskConfig) *tokenKeeper {
+	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task)}
+	k.now.Store(&held{})
+	return k
+}
+
+// begin finds the token, and waits for a moment until Consul knows it.
+func (k *tokenKeeper) begin(ctx context.Context) error {
+	tokens, err := k.read()
+	if err != nil {
+		return err
+	}
+	k.client.SetTokens(tokens)
+	ctx, cancel := context.WithTimeout(ctx, replication)
+	defer cancel()
+	retry := pace.Backoff{Min: replicationMin, Max: replicationMax}
+	for {
+		err := k.learn(ctx)
+		var denied *consul.DeniedError
+		if !errors.As(err, &denied) { // what else is amiss the start itself will say
+			return nil
+		}
+		if pace.Wait(ctx, retry.Next()) != nil {
+			return err
+		}
+	}
+}
+
+// read implements consul.ReadTokens.
+func (k *tokenKeeper) read() (tokens consul.Tokens, err error) {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	if err := k.find(k.plugin.ctx); err != nil {
+		return tokens, err
+	}
+	tokens.Task = k.now.Load().token.Secret
+	tokens.Agent, err = k.plugin.agentToken(k.spec)
+	return tokens, err
+}
+
+// find takes the token that lies there now. When it is gone, the one of before is kept
+// for as long as Consul knows it.
+func (k *tokenKeeper) find(ctx context.Context) error {
+	before := k.now.Load()
+	sources := tokenSources(k.spec, k.task)
+	rank, content, err := findToken(sources, k.task, k.spec.Life.Run.User)
+	serves := before.token.Secret != "" && !k.isRefused(before.token.Secret) && !before.isDue()
+	switch {
+	case err != nil:
+		return err
+	case content == "":
+		return k.findNone(before)
+	case serves && (rank > before.rank || (sources[rank].identity != "" && before.source.identity != "")):
+		return nil
+	case sources[rank].identity != "":
+		return k.exchange(ctx, rank, sources[rank], content)
+	case content != before.token.Secret:
+		k.now.Store(&held{source: sources[rank], rank: rank, token: consul.Token{Secret: content}})
+	}
+	return nil
+}
+
+// findNone is find where there is no token. Without one the sidecar acts as anybody may,
+// but not where it had one before the machine was restarted.
+func (k *tokenKeeper) findNone(before *held) error {
+	if before.token.Secret != "" {
+		return nil
+	}
+	if secret := k.spec.Consul.Token; secret != "" {
+		k.now.Store(&held{source: tokenSource{name: "the bootstrap"}, token: consul.Token{Secret: secret}})
+		return nil
+	}
+	if lost := k.plugin.tasks.lostToken(placeOf(k.task)); lost != "" {
+		return sidecar.Invalidf(lost, "is gone since the machine was restarted, as it lay in memory, and Nomad does not write it again: the task fails, so that Nomad makes a new allocation, which is given another; to log in anew instead, give the task an identity block and name it in consul { identity = … }")
+	}
+	return nil
+}
+
+// exchange logs in by an identity.
+func (k *tokenKeeper) exchange(ctx context.Context, rank int, source tokenSource, identity string) error {
+	token, err := k.client.Login(ctx, k.spec.Consul.AuthMethod, identity, map[string]string{"nomad-alloc": k.task.AllocID, "nomad-task": k.task.Name})
+	if err != nil {
+		return fmt.Errorf("exchange %s for an ACL token: %w; `nomad setup consul` makes the method, and a binding rule has to give service:write on the service and its sidecar", source.name, err)
+	}
+	k.now.Store(&held{source: source, rank: rank, token: token})
+	return nil
+}
+
+// attach takes up what lies there, and exchanges nothing: an earlier life of the plugin
+// has.
+func (k *tokenKeeper) attach() error {
+	sources := tokenSources(k.spec, k.task)
+	rank, content, err := findToken(sources, k.task, k.spec.Life.Run.User)
+	if err != nil || content == "" {
+		return err
+	}
+	h := &held{source: sources[rank], rank: rank}
+	if h.source.identity == "" {
+		h.token.Secret = content
+	}
+	k.now.Store(h)
+	return nil
+}
+
+// recall takes up the token that an Envoy was found with, where it is not found elsewhere.
+func (k *tokenKeeper) recall(secret string) {
+	h := *k.now.Load()
+	if h.source.name == "" {
+		h.source.name, h.rank = cmp.Or(k.spec.TokenSource, "Envoy's bootstrap"), math.MaxInt
+		if k.spec.Login {
+			h.source.identity = h.source.name
+		}
+	}
+	h.token.Secret = secret
+	k.now.Store(&h)
+}
+
+// release gives back a token that an identity was exchanged for. Consul takes a
+// registration out of its catalog with the token that it was made with, so that must be
+// over. It may be repeated.
+func (k *tokenKeeper) release(ctx context.Context, proxyID string) error {
+	h := k.now.Load()
+	if h.source.identity == "" || h.token.Secret == "" || k.isRefused(h.token.Secret) || h.hasEnded() {
+		return nil
+	}
+	gone := pace.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
+	for end := time.Now().Add(withdrawal); k.plugin.watch.Has(proxyID) && time.Now().Before(end); {
+		if err := pace.Wait(ctx, gone.Next()); err != nil {
+			return err
+		}
+	}
+	if err := k.client.Logout(ctx, h.token.Secret); err != nil {
+		return err
+	}
+	k.now.Store(&held{source: h.source})
+	return nil
+}
+
+// withdrawal is how long Consul may take to tell its catalog of a registration that has
+// gone.
+const withdrawal = 2 * time.Second
