@@ -52,7 +52,10 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (proxySpec, e
 		return proxySpec{}, err
 	}
 	spec.Envoy.DrainTimeout = spec.Life.DrainTimeout
-	spec.Life.Run, err = runSettings(task, n.config.Envoy, config.Envoy, n.root)
+	if spec.Life.Run, err = runSettings(task, n.config.Envoy, config.Envoy, n.root); err != nil {
+		return proxySpec{}, err
+	}
+	spec.Life.Run.Sockets, err = socketDirs(task, orZero(config.SidecarService).Proxy)
 	return spec, err
 }
 

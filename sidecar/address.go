@@ -79,7 +79,7 @@ const connectTimeout = time.Second
 // when they do.
 func (s *Sidecar) unreachable(ctx context.Context) string {
 	peers := s.place().Peers
-	if peers == (Address{}) || connect(ctx, s.spec.Run.Network, peers) == nil {
+	if peers == (Address{}) || s.spec.Run.connect(ctx, peers) == nil {
 		return ""
 	}
 	elsewhere := ""
@@ -108,16 +108,21 @@ func (s *Sidecar) isPublic(l Address) bool {
 	return err == nil && l.Network == "tcp" && int(at.Port()) == s.place().Public.Number
 }
 
-// connect tells whether somebody accepts a connection.
-func connect(ctx context.Context, network process.Network, to Address) error {
+// connect tells whether the program would find somebody who accepts a connection. At a
+// socket of the file system it is the program's user who must be let in.
+func (r Run) connect(ctx context.Context, to Address) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return network.Do(func() error {
+	dial := func() error {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, to.Network, to.Address)
 		if err != nil {
 			return err
 		}
 		return conn.Close()
-	})
+	}
+	if to.Network == "unix" {
+		return process.AsUser(r.User, dial)
+	}
+	return r.Network.Do(dial)
 }

@@ -2,7 +2,9 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"time"
 )
@@ -32,6 +34,9 @@ func (s *supervisor) probe(ctx context.Context) {
 }
 
 func (s *supervisor) noAnswer() string {
+	if errors.Is(s.refusal, fs.ErrPermission) {
+		return s.shutOut()
+	}
 	return "the local service does not accept connections at " + s.localAddress().Address + " yet"
 }
 
@@ -43,7 +48,15 @@ func (s *supervisor) appAnswers(ctx context.Context) bool {
 	}
 	ctx, cancel := s.calm(ctx, s.Timing.News/2)
 	defer cancel()
-	return connect(ctx, s.spec.Run.Network, s.localAddress()) == nil
+	s.refusal = s.spec.Run.connect(ctx, s.localAddress())
+	return s.refusal == nil
+}
+
+// shutOut tells of a socket that the program's user may not connect to, which is a
+// matter of the app's and not of time.
+func (s *supervisor) shutOut() string {
+	return fmt.Sprintf("the local service does not let %s in at %s, as its user %s has no right to the socket (%v); have the app make the socket for everybody (mode 0666) in a directory that local_service_socket_group closes to others",
+		s.program.Name(), s.localAddress().Address, s.User().Name, s.refusal)
 }
 
 // sayWhoIsSilent tells the user of a local service that nobody has heard of.
@@ -53,6 +66,10 @@ func (s *supervisor) sayWhoIsSilent() {
 		return
 	}
 	if s.admitted || s.attached {
+		return
+	}
+	if errors.Is(s.refusal, fs.ErrPermission) {
+		s.Emit("Peers are kept away: " + s.shutOut())
 		return
 	}
 	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",
