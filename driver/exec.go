@@ -1,14 +1,13 @@
 package driver
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/creack/pty"
@@ -23,23 +22,16 @@ const slowReader = time.Minute
 
 // ExecTask implements drivers.DriverPlugin, for script checks.
 func (p *Plugin) ExecTask(id string, args []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, timeout)
-	defer cancel()
-	cmd, release, err := p.command(ctx, id, args)
+	cmd, err := p.command(p.ctx, id, args)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	result, err := execResult(cmd.Run())
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s did not end within %s", args[0], timeout)
-	}
+	defer cmd.release()
+	result, err := process.Run(cmd.ctx, cmd.launch, process.Limit{Time: timeout, Output: drivers.CheckBufSize})
 	if err != nil {
 		return nil, err
 	}
-	return &drivers.ExecTaskResult{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), ExitResult: result}, nil
+	return &drivers.ExecTaskResult{Stdout: result.Stdout, Stderr: result.Stderr, ExitResult: exitResult(result.Exit, "")}, nil
 }
 
 // ExecTaskStreaming implements drivers.ExecTaskStreamingDriver, for
@@ -51,89 +43,46 @@ func (p *Plugin) ExecTaskStreaming(ctx context.Context, id string, opts *drivers
 	context.AfterFunc(ctx, func() {
 		_, _, _ = opts.Stdin.Close(), opts.Stdout.Close(), opts.Stderr.Close()
 	})
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd, release, err := p.command(ctx, id, opts.Command)
+	cmd, err := p.command(ctx, id, opts.Command)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	cmd.WaitDelay = slowReader
+	defer cmd.release()
+	run := cmd.stream
 	if opts.Tty {
-		return execTerminal(ctx, cmd, opts)
+		run = cmd.terminal
 	}
-	stdin, err := cmd.StdinPipe()
+	exit, err := run(opts)
 	if err != nil {
 		return nil, err
 	}
-	// Not cmd.Stdin: Wait would then wait for the user's input to end.
-	go func() {
-		_, _ = io.Copy(stdin, opts.Stdin)
-		_ = stdin.Close()
-	}()
-	cmd.Stdout, cmd.Stderr = opts.Stdout, opts.Stderr
-	return execResult(cmd.Run())
+	return exitResult(exit, ""), nil
 }
 
-func execTerminal(ctx context.Context, cmd command, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
-	var terminal *os.File
-	err := cmd.network.Do(func() (err error) {
-		terminal, err = pty.Start(cmd.Cmd)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = terminal.Close() }()
-	go func() { _, _ = io.Copy(terminal, opts.Stdin) }()
-	go func() {
-		for {
-			select {
-			case size, ok := <-opts.ResizeCh:
-				if !ok {
-					return
-				}
-				_ = pty.Setsize(terminal, &pty.Winsize{Rows: uint16(size.Height), Cols: uint16(size.Width)})
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	// Reading ends with an error when the last process has closed the terminal.
-	_, _ = io.Copy(opts.Stdout, terminal)
-	return execResult(cmd.Wait())
-}
-
-// command is one that runs in the network of its task's allocation.
+// command is one that is about to run beside a task's proxy, as its user, with its
+// environment and in its network and cgroup; ctx ends it.
 type command struct {
-	*exec.Cmd
-	network process.Network
+	ctx     context.Context
+	launch  process.Launch
+	release func() // gives back what is held for it
 }
 
-// Run starts the command, and waits for its end.
-func (c command) Run() error {
-	if err := c.network.Do(c.Start); err != nil {
-		return err
-	}
-	return c.Wait()
-}
-
-// command prepares a command that runs as the proxy's user, in the task's
-// directory, with the task's environment. What it holds is given back by
-// release when the command has ended.
-func (p *Plugin) command(ctx context.Context, id string, args []string) (cmd command, release func(), err error) {
+func (p *Plugin) command(ctx context.Context, id string, args []string) (*command, error) {
 	t, err := p.tasks.get(id)
 	if err != nil {
-		return cmd, nil, err
+		return nil, err
 	}
 	if len(args) == 0 {
-		return cmd, nil, errors.New("no command is given to execute in the task")
+		return nil, errors.New("no command is given to execute in the task")
 	}
-	user := t.sidecar.User()
-	path := t.config.TaskDir().Dir
-	dir, err := os.Open(path)
+	path, err := commandPath(args[0])
 	if err != nil {
-		return cmd, nil, fmt.Errorf("open the task's directory: %w", err)
+		return nil, err
+	}
+	taskDir := t.config.TaskDir().Dir
+	dir, err := os.Open(taskDir)
+	if err != nil {
+		return nil, fmt.Errorf("open the task's directory: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() { // a command does not outlive its task
@@ -143,35 +92,71 @@ func (p *Plugin) command(ctx context.Context, id string, args []string) (cmd com
 		case <-ctx.Done():
 		}
 	}()
-	cmd = command{exec.CommandContext(ctx, args[0], args[1:]...), network(t.config)}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	// The path may lead through directories that only root may search.
-	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
-	cmd.Env = append(envoyEnv(t.config), "PATH="+os.Getenv("PATH"), "PWD="+path)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if user.Switch {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID}
-	}
-	cmd.WaitDelay = time.Second
-	release = func() {
-		cancel()
-		_ = dir.Close()
-	}
-	return cmd, release, nil
+	return &command{
+		ctx: ctx,
+		launch: process.Launch{
+			Path:    path,
+			Args:    args[1:],
+			Env:     append(envoyEnv(t.config), "PATH="+os.Getenv("PATH"), "PWD="+taskDir),
+			Dir:     dir,
+			User:    t.sidecar.User(),
+			Cgroup:  taskCgroup(t.config),
+			Network: network(t.config),
+		},
+		release: func() {
+			cancel()
+			_ = dir.Close()
+		},
+	}, nil
 }
 
-// execResult tells a command that failed from one that could not run.
-func execResult(err error) (*drivers.ExitResult, error) {
-	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, but left somebody behind who holds its output
-		err = nil
+// commandPath finds a name in the PATH of Nomad's agent; with a slash in it, it is a path
+// in the task's directory.
+func commandPath(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
 	}
-	var failed *exec.ExitError
-	if err == nil || !errors.As(err, &failed) {
-		return &drivers.ExitResult{}, err
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find the command %q: %w", name, errors.Unwrap(err))
 	}
-	status, ok := failed.Sys().(syscall.WaitStatus)
-	if !ok {
-		return nil, err
+	return path, nil
+}
+
+func (c *command) stream(opts *drivers.ExecOptions) (process.Exit, error) {
+	return process.Stream(c.ctx, c.launch, process.Streams{Stdin: opts.Stdin, Stdout: opts.Stdout, Stderr: opts.Stderr, Linger: slowReader})
+}
+
+func (c *command) terminal(opts *drivers.ExecOptions) (process.Exit, error) {
+	terminal, inside, err := pty.Open()
+	if err != nil {
+		return process.Exit{}, fmt.Errorf("open a terminal: %w", err)
 	}
-	return exitResult(process.ExitOf(status), ""), nil
+	defer func() { _ = terminal.Close() }()
+	c.launch.Terminal, c.launch.Files = true, []*os.File{inside, inside, inside}
+	running, err := process.StartCommand(c.ctx, c.launch)
+	_ = inside.Close()
+	if err != nil {
+		return process.Exit{}, err
+	}
+	go func() { _, _ = io.Copy(terminal, opts.Stdin) }()
+	go c.resize(terminal, opts.ResizeCh)
+	// Reading ends with an error when the last process has closed the terminal.
+	_, _ = io.Copy(opts.Stdout, terminal)
+	return running.Wait()
+}
+
+// resize follows the user's window.
+func (c *command) resize(terminal *os.File, sizes <-chan drivers.TerminalSize) {
+	for {
+		select {
+		case size, ok := <-sizes:
+			if !ok {
+				return
+			}
+			_ = pty.Setsize(terminal, &pty.Winsize{Rows: uint16(size.Height), Cols: uint16(size.Width)})
+		case <-c.ctx.Done():
+			return
+		}
+	}
 }

@@ -1,14 +1,13 @@
 package envoy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,8 +15,12 @@ import (
 	"nomad-driver-connect/process"
 )
 
-// probeTimeout is ample for a program that prints a line.
-const probeTimeout = 10 * time.Second
+// What is ample for a program that prints a line, or complains of a bootstrap, all of
+// which it may print.
+const (
+	probeTimeout = 10 * time.Second
+	probeOutput  = 64 << 10
+)
 
 var versionLine = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`)
 
@@ -25,6 +28,10 @@ var versionLine = regexp.MustCompile(`version: [0-9a-f]+/(\d+\.\d+\.\d+)[^/]*/`)
 type Binary struct {
 	Path string       // absolute
 	User process.User // who runs it
+
+	// Cgroup and Network are those of the task that it runs for, if any.
+	Cgroup  process.Cgroup
+	Network process.Network
 }
 
 // Version asks a binary for its version ("1.36.4"), as the user who will run it.
@@ -37,23 +44,30 @@ func (b Binary) Version(ctx context.Context) (string, error) {
 	} else if info.IsDir() || info.Mode()&0o111 == 0 {
 		return "", unfit("%s is not an executable file (mode %s)", path, info.Mode())
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	out, err := b.run(b.command(ctx, "--version"))
+	root, err := os.Open("/")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = root.Close() }()
+	result, err := b.run(ctx, process.Launch{Args: []string{"--version"}, Dir: root})
+	out := slices.Concat(result.Stdout, result.Stderr)
 	if match := versionLine.FindSubmatch(out); match != nil {
 		return string(match[1]), nil
 	}
-	if ctx.Err() != nil {
-		return "", fmt.Errorf("run %s --version: it does not end: %w", path, ctx.Err())
-	}
-	if err != nil && len(out) == 0 {
-		err = fmt.Errorf("run %s --version: %w", path, err)
-		if isUnfit(err) {
+	if err != nil {
+		if err = fmt.Errorf("ask %s for its --version: %w", path, err); isUnfit(err) {
 			err = &UnfitBinaryError{err}
 		}
 		return "", err
 	}
-	return "", unfit("%s is not an Envoy: `--version` prints %q", path, firstLine(out))
+	if len(out) > 0 {
+		return "", unfit("%s is not an Envoy: `--version` prints %q", path, firstLine(out))
+	}
+	err = fmt.Errorf("%s is not an Envoy: `--version` prints nothing, and it %s", path, result.Exit)
+	if result.Exit.Signal == 0 {
+		err = &UnfitBinaryError{err}
+	}
+	return "", err
 }
 
 // UnfitBinaryError says that a file is missing, cannot be executed, or is no
@@ -65,9 +79,7 @@ func (e *UnfitBinaryError) Unwrap() error { return e.error }
 // isUnfit tells what lies in the file from trouble of the moment, as when the
 // file is being replaced or the machine is out of processes.
 func isUnfit(err error) bool {
-	var exit *exec.ExitError
-	return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOEXEC) ||
-		(errors.As(err, &exit) && exit.Exited())
+	return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOEXEC)
 }
 
 func unfit(format string, args ...any) error {
@@ -84,8 +96,6 @@ func (e *RefusedError) Error() string { return "it refuses the bootstrap: " + e.
 // read from the file's beginning. The error is a *RefusedError when Envoy says so
 // itself.
 func (b Binary) Validate(ctx context.Context, dir string, env []string, config *os.File) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
 	if _, err := config.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -94,18 +104,20 @@ func (b Binary) Validate(ctx context.Context, dir string, env []string, config *
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	cmd := b.command(ctx, validateArgs()...)
-	cmd.ExtraFiles = []*os.File{config} // BootstrapFD
-	cmd.Env = env
-	// The user may have no way to the directory by its path.
-	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", d.Fd())
-	out, err := b.run(cmd)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
-		return &RefusedError{Complaint: truncate(wholeBootstrap.ReplaceAllString(lastLine(out), ""))}
-	}
-	if err != nil {
+	result, err := b.run(ctx, process.Launch{
+		Args:  validateArgs(),
+		Env:   env,
+		Dir:   d,
+		Files: []*os.File{nil, nil, nil, config}, // BootstrapFD
+	})
+	switch exit := result.Exit; {
+	case err != nil:
 		return fmt.Errorf("let Envoy validate the bootstrap: %w", err)
+	case exit.Signal != 0:
+		return fmt.Errorf("let Envoy validate the bootstrap: it %s", exit)
+	case exit.Code != 0:
+		complaint := lastLine(slices.Concat(result.Stdout, result.Stderr))
+		return &RefusedError{Complaint: truncate(wholeBootstrap.ReplaceAllString(complaint, ""))}
 	}
 	return nil
 }
@@ -114,27 +126,10 @@ func (b Binary) Validate(ctx context.Context, dir string, env []string, config *
 // token included.
 var wholeBootstrap = regexp.MustCompile(`: \{".*$`)
 
-// command is an Envoy that does one thing and ends.
-func (b Binary) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.Path, args...)
-	cmd.Dir, cmd.Env = "/", []string{}
-	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if b.User.Switch {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: b.User.UID, Gid: b.User.GID}
-	}
-	return cmd
-}
-
-// run runs it to its end and gives what it printed.
-func (b Binary) run(cmd *exec.Cmd) ([]byte, error) {
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if err != nil {
-		err = process.Hint(err, b.User)
-	}
-	return out.Bytes(), err
+// run lets the binary do one thing, and end.
+func (b Binary) run(ctx context.Context, l process.Launch) (process.Result, error) {
+	l.Path, l.User, l.Cgroup, l.Network = b.Path, b.User, b.Cgroup, b.Network
+	return process.Run(ctx, l, process.Limit{Time: probeTimeout, Output: probeOutput})
 }
 
 func firstLine(out []byte) string {

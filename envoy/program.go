@@ -114,7 +114,9 @@ func (p *program) recover(running *process.Process) ([]byte, error) {
 	return content, err
 }
 
-func (p *program) binary(s Settings) Binary { return Binary{Path: s.Path, User: p.Run.User} }
+func (p *program) binary(s Settings) Binary {
+	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network}
+}
 
 // launch is that of a generation with a bootstrap; more is what it finds open
 // besides.

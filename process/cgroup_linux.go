@@ -72,11 +72,20 @@ func (c Cgroup) memory() string {
 	return c.Memory
 }
 
-// Processes are those in the group, but for this one.
+// Processes are those in the group and in the cells within it, but for this one.
 func (c Cgroup) Processes() ([]int, error) {
 	if c.tasks() == "" {
 		return nil, nil
 	}
+	pids, err := c.members()
+	for _, cell := range c.cells() {
+		more, cellErr := cell.members()
+		pids, err = append(pids, more...), errors.Join(err, cellErr)
+	}
+	return pids, err
+}
+
+func (c Cgroup) members() ([]int, error) {
 	text, err := os.ReadFile(filepath.Join(c.tasks(), "cgroup.procs"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 		return nil, nil
@@ -97,8 +106,20 @@ func (c Cgroup) Processes() ([]int, error) {
 	return pids, nil
 }
 
-// Kill kills all that is in the group, and waits until it is gone.
+// Kill kills all that is in the group, and waits until it is gone. Cells that nobody has
+// left, as when the plugin was killed, are removed.
 func (c Cgroup) Kill() error {
+	if err := c.killMembers(); err != nil {
+		return err
+	}
+	var errs []error
+	for _, cell := range c.cells() {
+		errs = append(errs, removeGroup(cell.tasks()))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Cgroup) killMembers() error {
 	if c.Unified != "" {
 		// One write, and no process can fork its way out. (Since Linux 5.14.)
 		err := writeControl(c.Unified, "cgroup.kill", "1")

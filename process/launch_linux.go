@@ -13,7 +13,7 @@ import (
 type Launch struct {
 	Path  string
 	Args  []string   // without argv[0]
-	Env   []string   // "NAME=value"
+	Env   []string   // "NAME=value"; never ours, which has what is nobody else's
 	Dir   *os.File   // working directory
 	Files []*os.File // stdin, stdout, stderr, then descriptor 3, 4 …
 	User  User
@@ -22,6 +22,9 @@ type Launch struct {
 	Cgroup Cgroup
 
 	Network Network
+
+	// Terminal says that descriptor 0 is a terminal, which it controls.
+	Terminal bool
 }
 
 // Start starts a child in a session of its own, as the user, without
@@ -32,9 +35,9 @@ func Start(l Launch) (*Process, error) {
 		// search; the descriptor does not. (The child changes directory after
 		// it changed user.)
 		Dir:   fmt.Sprintf("/proc/self/fd/%d", l.Dir.Fd()),
-		Env:   l.Env,
+		Env:   append([]string{}, l.Env...), // nil would stand for ours
 		Files: l.Files,
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: l.Terminal},
 	}
 	if l.User.Switch {
 		attr.Sys.Credential = &syscall.Credential{Uid: l.User.UID, Gid: l.User.GID}
