@@ -23,6 +23,7 @@ const (
 	attrEnvoyVersion  = "driver.connect.envoy.version"
 	attrConsulVersion = "driver.connect.consul.version"
 	attrKeepsSockets  = "driver.connect.keeps_sockets"
+	attrAllow         = "driver.connect.allow." // before each of what is open to jobs
 )
 
 // Fingerprint implements drivers.DriverPlugin.
@@ -82,6 +83,7 @@ func (p *Plugin) lookAtNode(ctx context.Context) *drivers.Fingerprint {
 		HealthDescription: drivers.DriverHealthy,
 	}
 	p.addSockets(now)
+	addAllowed(now, config)
 	info, err := p.consulInfo(ctx, config)
 	if info.Version != "" {
 		now.Attributes[attrConsulVersion] = pstructs.NewStringAttribute(info.Version)
@@ -102,6 +104,17 @@ func (p *Plugin) addSockets(now *drivers.Fingerprint) {
 	now.Attributes[attrKeepsSockets] = pstructs.NewBoolAttribute(err == nil)
 	if err != nil {
 		now.HealthDescription += "; " + err.Error()
+	}
+}
+
+// addAllowed says what the operator leaves to jobs.
+func addAllowed(now *drivers.Fingerprint, config PluginConfig) {
+	allowed, err := newAllow(config.Allow, machineAccounts)
+	if err != nil {
+		now.HealthDescription += "; plugin config: " + err.Error()
+	}
+	for name, value := range allowed.opened() {
+		now.Attributes[attrAllow+name] = pstructs.NewStringAttribute(value)
 	}
 }
 

@@ -16,13 +16,15 @@ import (
 //	  config { … }
 //	}
 //
-// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart.
+// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart
+// and allow, and of envoy and consul what allow leaves to them.
 type PluginConfig struct {
 	Consul     *ConsulConfig     `codec:"consul"`
 	Envoy      *EnvoyConfig      `codec:"envoy"`
 	Ready      *ReadyConfig      `codec:"ready"`
 	Drain      *DrainConfig      `codec:"drain"`
 	HotRestart *HotRestartConfig `codec:"hot_restart"`
+	Allow      *AllowConfig      `codec:"allow"`
 }
 
 // ConsulConfig says how to reach the Consul agent of this node. What is not
@@ -108,6 +110,9 @@ func (c PluginConfig) validate() error {
 	if _, _, err := c.spread(); err != nil {
 		return err
 	}
+	if _, err := newAllow(c.Allow, machineAccounts); err != nil {
+		return err
+	}
 	_, err := envoySettings(c.Envoy, nil, 1)
 	var invalid *sidecar.InvalidError
 	if errors.As(err, &invalid) {
@@ -135,8 +140,22 @@ func pluginConfigSpec() *hclspec.Spec {
 			"spread": hclspec.NewAttr("spread", "string", false),
 		})),
 	}
+	spec["allow"] = allowSpec()
 	maps.Copy(spec, nodeBlocks())
 	return hclspec.NewObject(spec)
+}
+
+// allowSpec is the schema of AllowConfig.
+func allowSpec() *hclspec.Spec {
+	return hclspec.NewBlock("allow", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"envoy_path":       hclspec.NewAttr("envoy_path", "bool", false),
+		"envoy_args":       hclspec.NewAttr("envoy_args", "list(string)", false),
+		"users":            hclspec.NewAttr("users", "list(string)", false),
+		"bootstrap_path":   hclspec.NewAttr("bootstrap_path", "bool", false),
+		"consul_address":   hclspec.NewAttr("consul_address", "bool", false),
+		"dynamic_user_min": hclspec.NewAttr("dynamic_user_min", "number", false),
+		"dynamic_user_max": hclspec.NewAttr("dynamic_user_max", "number", false),
+	}))
 }
 
 // nodeBlocks are the blocks that operators and job authors share.

@@ -162,6 +162,7 @@ func TestRPC_StartTask_fails(t *testing.T) {
 	}{
 		{"a label that is none", fake.WellBehaved, "service = \"web\"\nsidecar_service {\n port = \"mseh\"\n}", nil, `sidecar_service.port: "mseh" is not the label of a port`, false},
 		{"root", fake.WellBehaved, sidecarHCL("") + "\nenvoy {\n user = \"root\"\n}", nil, "a proxy does not run as root", false},
+		{"an Envoy of its own", fake.WellBehaved, sidecarHCL("") + "\nenvoy {\n path = \"/opt/x\"\n}", nil, "have the operator set allow { envoy_path = true }", false},
 		{"Consul is away", fake.WellBehaved, sidecarHCL(""), func(w *world) { w.consul.Close() }, "is the agent running, and is that its address?", true},
 		{"Consul refuses", fake.WellBehaved, sidecarHCL(""), func(w *world) { w.consul.Fail("PUT /v1/agent/service/register", 500) }, "answers 500: out of order", true},
 		{"a token that is none", fake.WellBehaved, sidecarHCL(""), func(w *world) { w.consul.KnowTokens("another") }, "does not know the ACL token", true},
@@ -200,6 +201,7 @@ func TestRPC_SetConfig(t *testing.T) {
 		"hot_restart {\n spread = \"slow\"\n}": `plugin config: hot_restart.spread: "slow" is neither a duration`,
 		"envoy {\n log_level = \"loud\"\n}":    `plugin config: envoy.log_level: "loud" is unknown`,
 		"envoy {\n args = [\"--base-id\"]\n}":  `plugin config: envoy.args: "--base-id" cannot be given`,
+		"allow {\n users = [\"root\"]\n}":      `plugin config: allow.users: "root" cannot be listed`,
 		"envoy {\n concurrency = -1\n}":        "plugin config: envoy.concurrency: -1 is not a number of threads",
 	} {
 		must.ErrorContains(t, h.configure(hcl), want)
@@ -225,7 +227,7 @@ func TestRPC_Fingerprint(t *testing.T) {
 	must.StrContains(t, print.HealthDescription, "there is no Envoy at "+nowhere)
 	must.MapEmpty(t, print.Attributes)
 
-	must.NoError(t, h.configure(w.config()))
+	must.NoError(t, h.configure(w.config()+"\nallow {\n envoy_args = [\"--log-format\"]\n}"))
 	print = <-prints
 	must.Eq(t, drivers.HealthStateUnhealthy, print.Health)
 	must.StrContains(t, print.HealthDescription, "answers 500: out of order")
@@ -236,6 +238,7 @@ func TestRPC_Fingerprint(t *testing.T) {
 	must.Eq(t, drivers.DriverHealthy, print.HealthDescription)
 	for name, want := range map[string]string{
 		attrDriver: "true", attrVersion: Version, attrEnvoyVersion: fake.EnvoyVersion, attrConsulVersion: fake.ConsulVersion,
+		attrAllow + "envoy_args": "--log-format", attrAllow + "bootstrap_path": "true",
 	} {
 		must.Eq(t, want, print.Attributes[name].GoString())
 	}

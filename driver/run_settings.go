@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -87,16 +84,11 @@ func timeout(field, text string, absent time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool) (sidecar.Run, error) {
-	name := cmp.Or(orZero(job).User, fixedUser(task.User), orZero(operator).User, task.User)
-	u, err := lookUpUser(name, root)
-	if err != nil {
-		return sidecar.Run{}, err
-	}
+func runSettings(task *drivers.TaskConfig, user process.User) sidecar.Run {
 	return sidecar.Run{
 		Root: task.AllocDir,
 		Dir:  runDir(task),
-		User: u,
+		User: user,
 
 		Cgroup:  taskCgroup(task),
 		Network: network(task),
@@ -104,44 +96,7 @@ func runSettings(task *drivers.TaskConfig, operator, job *EnvoyConfig, root bool
 		Env:    envoyEnv(task),
 		Stdout: task.StdoutPath,
 		Stderr: task.StderrPath,
-	}, nil
-}
-
-// dynamicUser is how Nomad names a user that it made up for one task.
-var dynamicUser = regexp.MustCompile(`^nomad-(\d+)$`)
-
-// fixedUser drops a name that Nomad made up: everybody's word counts more.
-func fixedUser(name string) string {
-	if dynamicUser.MatchString(name) {
-		return ""
 	}
-	return name
-}
-
-// lookUpUser finds whom Envoy runs as. An agent that is not root cannot switch
-// and runs everything as itself.
-func lookUpUser(name string, root bool) (process.User, error) {
-	if !root {
-		return process.User{Name: name}, nil
-	}
-	if name == "" {
-		return process.User{}, errors.New("Nomad gives no user for the task (its agent was restarted before the task had ever run), and a proxy does not run as root; replace the allocation with `nomad alloc stop`, or set envoy { user = … }")
-	}
-	uid, gid := name, name
-	if match := dynamicUser.FindStringSubmatch(name); match != nil {
-		uid, gid = match[1], match[1]
-	} else if known, err := user.Lookup(name); err == nil {
-		uid, gid = known.Uid, known.Gid
-	}
-	u, uErr := strconv.ParseUint(uid, 10, 32)
-	g, gErr := strconv.ParseUint(gid, 10, 32)
-	if uErr != nil || gErr != nil {
-		return process.User{}, sidecar.Invalidf("user", "%q is not a user of this machine", name)
-	}
-	if u == 0 {
-		return process.User{}, sidecar.Invalidf("user", "a proxy does not run as root; leave the user out, and it gets one of its own")
-	}
-	return process.User{Name: name, UID: uint32(u), GID: uint32(g), Switch: true}, nil
 }
 
 // envoyEnv is the task's environment without its tokens.

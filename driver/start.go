@@ -57,6 +57,9 @@ func (p *Plugin) specOf(config *drivers.TaskConfig) (proxySpec, error) {
 	if err != nil {
 		return proxySpec{}, err
 	}
+	if err := p.tasks.aloneAs(config); err != nil {
+		return proxySpec{}, err
+	}
 	if err := p.addTokens(&spec, config); err != nil {
 		return proxySpec{}, err
 	}

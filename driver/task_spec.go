@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -38,6 +39,13 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (proxySpec, e
 	if err != nil {
 		return proxySpec{}, err
 	}
+	allowed, err := n.allow()
+	if err != nil {
+		return proxySpec{}, err
+	}
+	if err := allowed.judge(config); err != nil {
+		return proxySpec{}, err
+	}
 	spec := proxySpec{Consul: consulSettings(n.environ, n.config.Consul, config.Consul)}
 	if spec.roles, err = kind.roles(task, config, n); err != nil {
 		return proxySpec{}, err
@@ -52,11 +60,32 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (proxySpec, e
 		return proxySpec{}, err
 	}
 	spec.Envoy.DrainTimeout = spec.Life.DrainTimeout
-	if spec.Life.Run, err = runSettings(task, n.config.Envoy, config.Envoy, n.root); err != nil {
+	user, err := n.user(users{job: orZero(config.Envoy).User, task: task.User, operator: orZero(n.config.Envoy).User}, allowed)
+	if err != nil {
 		return proxySpec{}, err
 	}
+	spec.Life.Run = runSettings(task, user)
 	spec.Life.Run.Sockets, err = socketDirs(task, orZero(config.SidecarService).Proxy)
 	return spec, err
+}
+
+// allow is what the operator leaves to jobs. That it has become wrong, as when a user of
+// the machine is gone, is no fault of the job's.
+func (n node) allow() (allow, error) {
+	allowed, err := newAllow(n.config.Allow, machineAccounts)
+	if err != nil {
+		return allowed, fmt.Errorf("plugin config: %v", err) //nolint:errorlint // what is final is the job's mistake
+	}
+	return allowed, nil
+}
+
+// user finds whom the proxy runs as. An agent that is not root cannot switch and runs
+// everything as itself.
+func (n node) user(say users, allowed allow) (process.User, error) {
+	if !n.root {
+		return process.User{Name: cmp.Or(say.job, say.task, say.operator)}, nil
+	}
+	return allowed.runAs(say, machineAccounts)
 }
 
 // inNamespace tells that the allocation has a network namespace of its own.

@@ -48,7 +48,10 @@ func specFrom(t *testing.T, task *drivers.TaskConfig, hcl string) (proxySpec, er
 		version: "0.0.1",
 		machine: machine{host: "m1", boot: "today"},
 		root:    true,
-		config:  PluginConfig{Envoy: &EnvoyConfig{Path: envoy, Args: []string{"--operator"}}},
+		config: PluginConfig{
+			Envoy: &EnvoyConfig{Path: envoy, Args: []string{"--operator"}},
+			Allow: &AllowConfig{EnvoyPath: true, EnvoyArgs: []string{anyFlag}},
+		},
 		environ: readEnviron(func(string) string { return "" }),
 	})
 }
@@ -185,8 +188,8 @@ func TestTaskSpec_mistakes(t *testing.T) {
 		{"envoy missing", nil, sidecarHCL("") + "\nenvoy {\n path = \"/nowhere/envoy\"\n}", "envoy.path: "},
 		{"drain timeout", nil, sidecarHCL("") + "\ndrain {\n timeout = \"1500ms\"\n}", `drain.timeout: "1.5s" is not a number of whole seconds`},
 		{"timeout", nil, sidecarHCL("") + "\nready {\n timeout = \"soon\"\n}", `ready.timeout: "soon" is not a positive duration`},
-		{"root", nil, sidecarHCL("") + "\nenvoy {\n user = \"root\"\n}", "user: a proxy does not run as root"},
-		{"user", nil, sidecarHCL("") + "\nenvoy {\n user = \"nobody-here\"\n}", `user: "nobody-here" is not a user of this machine`},
+		{"root", nil, sidecarHCL("") + "\nenvoy {\n user = \"root\"\n}", `envoy.user: "root" cannot be chosen: a proxy does not run as root`},
+		{"user", nil, sidecarHCL("") + "\nenvoy {\n user = \"nobody-here\"\n}", `envoy.user: "nobody-here" is not for jobs to choose on this node`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			task := tc.task

@@ -38,7 +38,7 @@ func (t *task) destroy(ctx context.Context) error {
 type tasks struct {
 	mu    sync.Mutex
 	byID  map[string]*task
-	begun map[string]place // by ID, while they are started or recovered
+	begun map[string]*drivers.TaskConfig // by ID, while they are started or recovered
 	site  site
 
 	// leaving are the tasks that Nomad has done with, and of which something is
@@ -65,7 +65,7 @@ type site struct {
 }
 
 func newTasks() *tasks {
-	return &tasks{byID: map[string]*task{}, begun: map[string]place{}, users: map[string]string{}, leaving: map[place]*leaving{}}
+	return &tasks{byID: map[string]*task{}, begun: map[string]*drivers.TaskConfig{}, users: map[string]string{}, leaving: map[place]*leaving{}}
 }
 
 // begin notes a task that is about to be in the table, and whom it runs as. What is
@@ -85,7 +85,7 @@ func (t *tasks) note(config *drivers.TaskConfig) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rememberUser(config)
-	t.begun[config.ID] = placeOf(config)
+	t.begun[config.ID] = config
 	t.site = site{nodeID: config.NodeID, allocDir: filepath.Dir(config.AllocDir), at: time.Now()}
 }
 
@@ -102,17 +102,38 @@ func (t *tasks) lookedAfter(at place) bool {
 	if t.leaving[at] != nil {
 		return true
 	}
-	for _, begun := range t.begun {
-		if begun == at {
-			return true
-		}
-	}
-	for _, task := range t.byID {
-		if placeOf(task.config) == at {
+	for _, config := range t.configs() {
+		if placeOf(config) == at {
 			return true
 		}
 	}
 	return false
+}
+
+// configs are those of all tasks that somebody looks after. The caller holds the lock.
+func (t *tasks) configs() []*drivers.TaskConfig {
+	all := slices.Collect(maps.Values(t.begun))
+	for _, task := range t.byID {
+		all = append(all, task.config)
+	}
+	return all
+}
+
+// aloneAs sees to it that no other task has the user that Nomad made up for one: Nomad
+// gives each to one task, but a job can spell the name. Which of two has spelled it cannot
+// be told, and the second is refused.
+func (t *tasks) aloneAs(config *drivers.TaskConfig) error {
+	if !dynamicUser.MatchString(config.User) {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, other := range t.configs() {
+		if other.User == config.User && placeOf(other) != placeOf(config) {
+			return sidecar.Invalidf("user", "%q is that of another task on this node, and Nomad makes one up for each; leave the user out", config.User)
+		}
+	}
+	return nil
 }
 
 func (t *tasks) get(id string) (*task, error) {

@@ -41,12 +41,21 @@ var ownFlags = map[string]string{
 // what the user is to set instead; nil when it sets none of them.
 func CheckArgs(args []string) error {
 	for _, arg := range args {
-		name, _, _ := strings.Cut(arg, "=")
+		name := FlagName(arg)
 		if why, own := ownFlags[name]; own {
 			return fmt.Errorf("%q cannot be given: %s", name, why)
 		}
 	}
 	return nil
+}
+
+// FlagName is the flag of an argument that has its value in it: Envoy parts them at a
+// blank, and people take it to part them at "=".
+func FlagName(arg string) string {
+	if end := strings.IndexAny(arg, "= "); end >= 0 {
+		return arg[:end]
+	}
+	return arg
 }
 
 // LogLevels gives those that Envoy knows, the most talkative first.

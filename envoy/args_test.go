@@ -9,7 +9,7 @@ import (
 
 func TestCheckArgs(t *testing.T) {
 	must.NoError(t, CheckArgs([]string{"--component-log-level", "upstream:debug"}))
-	for _, bad := range []string{"-c", "--config-yaml={}", "--log-level", "--concurrency=2", "--restart-epoch", "-l"} {
+	for _, bad := range []string{"-c", "--config-yaml={}", "--log-level", "--concurrency=2", "--restart-epoch", "-l", "--config-yaml {}", "-c /etc/passwd"} {
 		must.ErrorContains(t, CheckArgs([]string{bad}), "cannot be given")
 	}
 }
