@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"time"
 )
 
@@ -33,11 +34,20 @@ func (s *supervisor) probe(ctx context.Context) {
 	s.look(ctx) // it may be gone: before it served, or before it was found again
 }
 
+// appAt is where the app is to be, as the user knows it.
+func (s *Sidecar) appAt() string {
+	app := s.place().App
+	if app.Network == "unix" && !filepath.IsAbs(app.Address) {
+		return filepath.Join(s.spec.Run.Dir, app.Address)
+	}
+	return app.Address
+}
+
 func (s *supervisor) noAnswer() string {
 	if errors.Is(s.refusal, fs.ErrPermission) {
 		return s.shutOut()
 	}
-	return "the local service does not accept connections at " + s.localAddress().Address + " yet"
+	return "the local service does not accept connections at " + s.appAt() + " yet"
 }
 
 // appAnswers says whether the app accepts a connection. Without one there is
@@ -56,7 +66,7 @@ func (s *supervisor) appAnswers(ctx context.Context) bool {
 // matter of the app's and not of time.
 func (s *supervisor) shutOut() string {
 	return fmt.Sprintf("the local service does not let %s in at %s, as its user %s has no right to the socket (%v); have the app make the socket for everybody (mode 0666) in a directory that local_service_socket_group closes to others",
-		s.program.Name(), s.localAddress().Address, s.User().Name, s.refusal)
+		s.program.Name(), s.appAt(), s.User().Name, s.refusal)
 }
 
 // sayWhoIsSilent tells the user of a local service that nobody has heard of.
@@ -73,7 +83,7 @@ func (s *supervisor) sayWhoIsSilent() {
 		return
 	}
 	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",
-		s.localAddress().Address, s.Timing.Silence, s.whereInstead()))
+		s.appAt(), s.Timing.Silence, s.whereInstead()))
 }
 
 // whereInstead says where the other tasks listen, and what to do about it.
