@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,12 @@ type Launch struct {
 
 	// Terminal says that descriptor 0 is a terminal, which it controls.
 	Terminal bool
+
+	// LowPorts lets it listen on ports below 1024, whoever it runs as.
+	LowPorts bool
+
+	// Confinement is nil for a process that may do what its user may.
+	Confinement *Confinement
 }
 
 // Start starts a child in a session of its own, as the user, without
@@ -42,6 +49,7 @@ func Start(l Launch) (*Process, error) {
 	if l.User.Switch {
 		attr.Sys.Credential = &syscall.Credential{Uid: l.User.UID, Gid: l.User.GID}
 	}
+	l.keepLowPorts(attr.Sys)
 	if err := l.Cgroup.limit(); err != nil {
 		return nil, err
 	}
@@ -55,39 +63,62 @@ func Start(l Launch) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", l.Path, Hint(err, l.User))
 	}
 	p := &Process{child: child, done: make(chan struct{})}
-	if p.ID, err = identify(child.Pid); err == nil {
-		p.pidfd, err = openPIDFD(child.Pid)
-	}
-	if err == nil {
-		err = beKillable(child.Pid)
-	}
-	if err != nil {
+	if err := p.adopt(); err != nil {
 		_ = child.Kill()
 		_, _ = child.Wait()
-		return nil, fmt.Errorf("watch process %d: %w", child.Pid, err)
+		return nil, err
 	}
 	go p.watch()
 	return p, nil
 }
 
+// adopt takes hold of a child that has just been started.
+func (p *Process) adopt() (err error) {
+	pid := p.child.Pid
+	if p.ID, err = identify(pid); err == nil {
+		p.pidfd, err = openPIDFD(pid)
+	}
+	if err != nil {
+		return fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	if err := errors.Join(beKillable(pid), setLimits(pid)); err != nil {
+		return errors.Join(fmt.Errorf("set the limits of process %d: %w", pid, err), p.pidfd.Close())
+	}
+	return nil
+}
+
 // forkWithoutPrivileges starts the process from a thread that has given up
-// gaining privileges by execve, and ending with its parent, and has joined the
-// cgroup and the network namespace; the child inherits all of it.
+// gaining privileges, ending with its parent, and what the process is not to do, and
+// has joined the cgroup and the network namespace; the child inherits all of it.
 func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (child *os.Process, err error) {
+	learnKernel()
+	b := birth{Launch: l, attr: attr}
+	defer b.close()
+	if err := b.prepare(); err != nil {
+		return nil, err
+	}
 	err = onOwnThread(func() (err error) {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("set no_new_privs: %w", err)
 		}
-		for _, step := range []func() error{outliveParent, l.Cgroup.joinThread, l.Network.join} {
+		for _, step := range []func() error{outliveParent, l.Cgroup.joinThread, l.Network.join, l.boundCapabilities, l.confine} {
 			if err := step(); err != nil {
 				return err
 			}
 		}
-		child, err = os.StartProcess(l.Path, append([]string{l.Path}, l.Args...), attr)
+		child, err = b.start()
 		return err
 	})
 	return child, err
 }
+
+// learnKernel has Go learn of the kernel what it would else learn at the first start: a
+// confined thread would find less.
+var learnKernel = sync.OnceFunc(func() {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Release()
+	}
+})
 
 // Hint adds to the error of a start what to do about it.
 func Hint(err error, user User) error {

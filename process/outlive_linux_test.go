@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 		os.Exit(beChild())
 	case "listener":
 		os.Exit(beListener())
+	case "intruder":
+		os.Exit(beIntruder())
 	}
 	os.Exit(m.Run())
 }

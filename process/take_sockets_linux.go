@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +30,7 @@ func missingToTake() string {
 	if ptraceScope() >= noAttach {
 		return "kernel.yama.ptrace_scope is 3, which forbids pidfd_getfd to everybody until the machine is booted with another value"
 	}
-	if !hasPtrace() {
+	if !hasCapability(unix.CAP_SYS_PTRACE) {
 		return "the Nomad agent has no CAP_SYS_PTRACE, which pidfd_getfd needs for processes of other users; let it have that"
 	}
 	return ""
@@ -63,21 +62,4 @@ func ptraceScope() int {
 	}
 	scope, _ := strconv.Atoi(string(bytes.TrimSpace(text))) // 0 as well for what is no number
 	return scope
-}
-
-// hasPtrace tells whether this process has CAP_SYS_PTRACE.
-func hasPtrace() bool {
-	status, err := os.ReadFile("/proc/self/status")
-	return err == nil && effective(string(status))&(1<<unix.CAP_SYS_PTRACE) != 0
-}
-
-// effective reads the capabilities from a /proc/<pid>/status.
-func effective(status string) uint64 {
-	for line := range strings.Lines(status) {
-		if mask, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			set, _ := strconv.ParseUint(strings.TrimSpace(mask), 16, 64) // none for what is no number
-			return set
-		}
-	}
-	return 0
 }

@@ -1,0 +1,120 @@
+package process
+
+import (
+	"debug/elf"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// What every program of a machine may read: libraries, what names and times are looked up
+// in, certificates that everybody trusts, what the kernel says of the machine. (Users may
+// read no more than their rights allow: /etc/shadow stays root's.) The directories are
+// granted, as most of these files are replaced by rename.
+var readByAll = []string{
+	"/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/local/lib", "/usr/local/lib64",
+	"/nix/store", "/gnu/store",
+	"/etc", "/usr/share/zoneinfo", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
+	"/sys/devices/system", "/sys/kernel/mm", "/sys/fs/cgroup",
+	"/dev/urandom", "/dev/random",
+}
+
+// linkedByAll are links whose ends are in directories that differ between machines.
+var linkedByAll = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"}
+
+// writtenByAll: of /proc the kernel lets nobody change but itself, and threads are called
+// by names there.
+var writtenByAll = []string{"/dev/null", "/dev/zero", "/dev/full", "/proc"}
+
+// programDirs are where a script finds the programs that it is made of.
+var programDirs = []string{"/bin", "/sbin", "/usr", "/opt", "/nix/store", "/gnu/store"}
+
+// grants are all that a program needs.
+func (c *Confinement) grants(program string) []grant {
+	grants := executes(program)
+	for _, path := range slices.Concat(readByAll, c.Read) {
+		grants = append(grants, grant{path, mayRead})
+	}
+	for _, link := range linkedByAll {
+		if end, err := filepath.EvalSymlinks(link); err == nil {
+			grants = append(grants, grant{filepath.Dir(end), mayRead})
+		}
+	}
+	for _, path := range writtenByAll {
+		grants = append(grants, grant{path, mayRead | mayChange})
+	}
+	for _, path := range c.Write {
+		grants = append(grants, grant{path, mayWrite})
+	}
+	return grants
+}
+
+// executes are what must be executed to start a program: its file, and the one that loads
+// its libraries. A script starts others, which are not known.
+func executes(program string) []grant {
+	grants := []grant{{program, mayExecute}}
+	f, err := openRegular(program)
+	if err != nil {
+		return grants // the start will say what is wrong
+	}
+	defer func() { _ = f.Close() }()
+	magic := make([]byte, 2)
+	if _, err := io.ReadFull(f, magic); err == nil && string(magic) == "#!" {
+		for _, dir := range append([]string{filepath.Dir(program)}, programDirs...) {
+			grants = append(grants, grant{dir, mayExecute | mayRead})
+		}
+		return append(grants, loaders()...)
+	}
+	if loader := loaderOf(f); loader != "" {
+		grants = append(grants, grant{loader, mayExecute})
+	}
+	return grants
+}
+
+// openRegular opens a file, and nothing else: a FIFO would be waited for.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, unix.EINVAL
+	}
+	return f, nil
+}
+
+// loaderOf is what a program names as its interpreter; empty for one that needs none.
+func loaderOf(f io.ReaderAt) string {
+	program, err := elf.NewFile(f)
+	if err != nil {
+		return ""
+	}
+	for _, part := range program.Progs {
+		if part.Type != elf.PT_INTERP || part.Filesz > unix.PathMax {
+			continue
+		}
+		name, err := io.ReadAll(part.Open())
+		if err != nil {
+			return ""
+		}
+		return strings.TrimRight(string(name), "\x00")
+	}
+	return ""
+}
+
+// loaders are those of the machine.
+func loaders() []grant {
+	var grants []grant
+	for _, pattern := range []string{"/lib/ld-*", "/lib64/ld-*", "/lib/*/ld-*"} {
+		paths, _ := filepath.Glob(pattern) // the patterns are good
+		for _, path := range paths {
+			grants = append(grants, grant{path, mayExecute})
+		}
+	}
+	return grants
+}

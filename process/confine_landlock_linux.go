@@ -1,0 +1,123 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Rights of Landlock's, by what they are for. It takes away those that are named in
+// mayRestrict, and gives back what is granted; of what is not named here, as of sockets
+// that are connected to, and of signals, it takes nothing.
+const (
+	mayRead    = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	mayExecute = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE
+	mayChange  = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	mayMake    = unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK | unix.LANDLOCK_ACCESS_FS_MAKE_FIFO |
+		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_SYM |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REFER
+	mayDevice = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+
+	mayWrite    = mayRead | mayChange | mayMake
+	mayRestrict = mayWrite | mayExecute | mayDevice
+
+	// mayToFile are the rights to something that is no directory.
+	mayToFile = mayExecute | mayChange | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+)
+
+// knownBy are the rights that a version of Landlock's ABI knows.
+func knownBy(abi int) uint64 {
+	known := uint64(mayRestrict)
+	for since, right := range map[int]uint64{
+		2: unix.LANDLOCK_ACCESS_FS_REFER,
+		3: unix.LANDLOCK_ACCESS_FS_TRUNCATE,
+		5: unix.LANDLOCK_ACCESS_FS_IOCTL_DEV,
+	} {
+		if abi < since {
+			known &^= right
+		}
+	}
+	return known
+}
+
+// landlockABI is 0 where the kernel has no Landlock, or was booted without.
+func landlockABI() int {
+	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(abi)
+}
+
+// restrictFiles leaves this thread, and what it starts, the files of the confinement.
+func (c *Confinement) restrictFiles(program string, abi int) (err error) {
+	rules, err := newRuleset(knownBy(abi))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unix.Close(rules.fd)) }()
+	for _, grant := range c.grants(program) {
+		if err := rules.add(grant); err != nil {
+			return err
+		}
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(rules.fd), 0, 0); errno != 0 {
+		return fmt.Errorf("restrict the thread: %w", errno)
+	}
+	return nil
+}
+
+// grant gives rights to a file, or to a directory and all below.
+type grant struct {
+	path   string
+	rights uint64
+}
+
+// ruleset is one of Landlock's that is being made.
+type ruleset struct {
+	fd    int
+	known uint64
+}
+
+func newRuleset(known uint64) (ruleset, error) {
+	// An older kernel knows the first field only, and the others stay zero.
+	attr := unix.LandlockRulesetAttr{Access_fs: known}
+	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr.Access_fs), 0)
+	if errno != 0 {
+		return ruleset{}, fmt.Errorf("make a ruleset: %w", errno)
+	}
+	return ruleset{fd: int(fd), known: known}, nil
+}
+
+// add follows links to their ends. It neither waits for what it finds nor disturbs it.
+func (r ruleset) add(g grant) error {
+	fd, err := unix.Open(g.path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, fs.ErrPermission) {
+		return nil // who is confined may not open it either
+	}
+	if err != nil {
+		return fmt.Errorf("open %s: %w", g.path, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return fmt.Errorf("look at %s: %w", g.path, err)
+	}
+	rights := g.rights & r.known
+	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		rights &= mayToFile
+	}
+	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(r.fd), landlockPathBeneath, uintptr(unsafe.Pointer(&attr)), 0, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("grant %s: %w", g.path, errno)
+	}
+	return nil
+}
+
+// landlockPathBeneath is LANDLOCK_RULE_PATH_BENEATH of linux/landlock.h, which x/sys does
+// not have.
+const landlockPathBeneath = 1
