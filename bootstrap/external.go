@@ -13,11 +13,12 @@ import (
 )
 
 // External is a bootstrap that somebody else wrote: Nomad for its own Connect, or
-// a user. Nothing of it is changed but that it gets an admin API when it has none.
+// a user. Nothing of it is changed but that its admin API is at a port or at our socket.
 type External struct {
 	Content []byte // JSON
 	NodeID  string // empty when it names none
 	Admin   AdminAddress
+	Socket  string // which the bootstrap has for its admin API, and ours stands in for; mostly empty
 
 	// Stream, Clusters and Listeners say what Envoy is to hear from a management
 	// server: whether it asks it at all, and for what.
@@ -30,8 +31,9 @@ type AdminAddress struct {
 	Address string // "host:port", or a path
 }
 
-// ParseExternal reads a bootstrap in JSON or YAML. One without an admin API gets it on
-// the socket. An error says what is wrong, and quotes nothing: it may hold secrets.
+// ParseExternal reads a bootstrap in JSON or YAML. One whose admin API has no port gets it
+// on our socket: any other could be somebody else's, who would be told to drain. An error
+// says what is wrong, and quotes nothing: it may hold secrets.
 func ParseExternal(text []byte, adminSocket string) (External, error) {
 	content, err := asJSON(text)
 	if err != nil {
@@ -52,10 +54,11 @@ func ParseExternal(text []byte, adminSocket string) (External, error) {
 	e.Stream = has(dynamic, "ads_config", "adsConfig")
 	e.Clusters = has(dynamic, "cds_config", "cdsConfig")
 	e.Listeners = has(dynamic, "lds_config", "ldsConfig")
-	if e.Admin, err = adminAddress(root["admin"]); err != nil || e.Admin != (AdminAddress{}) {
+	ours := AdminAddress{Network: "unix", Address: adminSocket}
+	if e.Admin, err = adminAddress(root["admin"]); err != nil || e.Admin.Network == "tcp" || e.Admin == ours {
 		return e, err
 	}
-	e.Admin = AdminAddress{Network: "unix", Address: adminSocket}
+	e.Socket, e.Admin = e.Admin.Address, ours
 	e.Content, err = withAdmin(root, adminSocket)
 	return e, err
 }
@@ -123,7 +126,7 @@ func adminAddress(admin json.RawMessage) (AdminAddress, error) {
 	return AdminAddress{Network: "tcp", Address: net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))}, nil
 }
 
-// withAdmin adds an admin API, and keeps what else is said of one.
+// withAdmin puts the admin API on the socket, and keeps what else is said of one.
 func withAdmin(root map[string]json.RawMessage, socket string) ([]byte, error) {
 	admin := map[string]any{}
 	if text := root["admin"]; len(text) > 0 {

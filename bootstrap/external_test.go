@@ -28,14 +28,19 @@ func TestParseExternal(t *testing.T) {
 			"the names of JSON's own", `{"admin": {"address": {"socketAddress": {"address": "::1", "portValue": 9901}}}, "dynamicResources": {"cdsConfig": {}}}`,
 			External{Admin: AdminAddress{"tcp", "[::1]:9901"}, Clusters: true},
 		},
-		{"a socket", `{"admin": {"address": {"pipe": {"path": "a.sock"}}}}`, External{Admin: AdminAddress{"unix", "a.sock"}}},
+		{"our socket", `{"admin": {"address": {"pipe": {"path": "admin.sock"}}}}`, External{Admin: AdminAddress{"unix", "admin.sock"}}},
+		{"another socket", `{"admin": {"address": {"pipe": {"path": "/run/docker.sock"}}}}`, External{Admin: AdminAddress{"unix", "admin.sock"}, Socket: "/run/docker.sock"}},
+		{"an abstract socket", `{"admin": {"address": {"pipe": {"path": "@a"}}}}`, External{Admin: AdminAddress{"unix", "admin.sock"}, Socket: "@a"}},
+		{"another socket beside", `{"admin": {"address": {"pipe": {"path": "x"}}}, "admin": {"address": {"pipe": {"path": "y"}}}}`, External{Admin: AdminAddress{"unix", "admin.sock"}, Socket: "y"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := ParseExternal([]byte(tc.text), "admin.sock")
 			must.NoError(t, err)
-			again, err := ParseExternal(got.Content, "other.sock")
+			again, err := ParseExternal(got.Content, "admin.sock")
 			must.NoError(t, err)
 			must.Eq(t, got.Admin, again.Admin, must.Sprint("it has an admin API now"))
+			must.Eq(t, got.Content, again.Content)
+			must.StrNotContains(t, string(got.Content), "docker.sock")
 			must.Eq(t, strings.Contains(tc.text, "ignore_global"), strings.Contains(string(got.Content), "ignore_global"))
 			got.Content = nil
 			must.Eq(t, tc.want, got)

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -14,7 +13,6 @@ import (
 	"nomad-driver-connect/consul"
 	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/mesh"
-	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -71,11 +69,18 @@ func (s site) left(l leftover) bool {
 	return s.nodeID != "" && s.nodeID == l.nodeID && time.Since(s.at) >= settled && l.at.valid()
 }
 
-// remove removes a leftover, and what still runs of it in this boot.
+// remove removes a leftover, and what still runs of it in this boot. It says in Consul
+// where that is, and others can write there: a directory that no sidecar has made for
+// itself is left, with what works in it and what names it.
 func (p *Plugin) remove(ctx context.Context, agent *consul.Client, l leftover, client site) error {
 	if !l.earlier(p.machine.boot) {
-		dir := filepath.Join(client.allocDir, l.at.allocID, l.at.task, "secrets", runDirName)
-		if err := p.clear(ctx, dir); err != nil {
+		root := filepath.Join(client.allocDir, l.at.allocID)
+		dir := filepath.Join(root, l.at.task, "secrets", runDirName)
+		err := p.clear(ctx, root, dir)
+		if errors.Is(err, sidecar.ErrForeign) {
+			return fmt.Errorf("leave the registration %s and %s, which it names: %w; deregister it unless somebody needs it", l.proxyID, dir, err)
+		}
+		if err != nil {
 			return fmt.Errorf("clear %s: %w", dir, err)
 		}
 	}
@@ -86,18 +91,26 @@ func (p *Plugin) remove(ctx context.Context, agent *consul.Client, l leftover, c
 	return nil
 }
 
-// clear ends what runs in a run directory, and removes what it had.
-func (p *Plugin) clear(ctx context.Context, dir string) error {
-	user := process.User{Switch: p.root}
-	if info, err := os.Stat(dir); err == nil {
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			user.UID = stat.Uid
-		}
+// clear ends what runs in a run directory below that of an allocation, and removes what it
+// had.
+func (p *Plugin) clear(ctx context.Context, root, dir string) error {
+	run, err := sidecar.FindRun(root, dir, p.root)
+	if errors.Is(err, fs.ErrNotExist) { // nobody has signed it
+		return run.EndLeft(ctx, isEnvoy)
 	}
-	if err := sidecar.EndWorkingIn(ctx, dir, user); err != nil {
+	if err != nil {
 		return err
 	}
-	return errors.Join(envoy.RemoveSharedMemory(dir, user), os.RemoveAll(dir))
+	if err := run.EndLeft(ctx, sidecar.Anything); err != nil {
+		return err
+	}
+	return errors.Join(envoy.RemoveSharedMemory(dir, run.User), run.RemoveDir())
+}
+
+// isEnvoy knows one that this driver has started by its command line.
+func isEnvoy(args []string) bool {
+	_, ok := envoy.EpochOf(args)
+	return ok
 }
 
 // valid refuses what would lead to another directory: others can write to Consul.

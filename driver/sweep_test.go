@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,13 +83,21 @@ func TestSweep(t *testing.T) {
 		"begun":   {place: place{"a3", "proxy"}},
 		"forged":  {place: place{"../../etc", "proxy"}, boot: "today"},
 		"empty":   {},
+		"named":   {place: place{"a5", "web"}}, // a task of another driver
+		"gone":    {place: place{"a6", "proxy"}},
 	})
 	allocs := t.TempDir()
 	runDir := filepath.Join(allocs, "a1", "proxy", "secrets", runDirName)
 	must.NoError(t, os.MkdirAll(runDir, 0o755))
-	orphan := exec.CommandContext(t.Context(), "sleep", "300")
-	orphan.Dir = runDir
-	must.NoError(t, orphan.Start())
+	must.NoError(t, os.WriteFile(filepath.Join(runDir, ".run-dir"), []byte(runDir), 0o400)) // as a sidecar signs it
+	orphan := workIn(t, runDir, "300")
+	neighbours := filepath.Join(allocs, "a5", "web", "secrets", runDirName)
+	must.NoError(t, os.MkdirAll(neighbours, 0o755))
+	neighbour := workIn(t, neighbours, "300")
+	gone := filepath.Join(allocs, "a6", "proxy", "secrets", runDirName)
+	must.NoError(t, os.MkdirAll(gone, 0o755))
+	stranger, ours := workIn(t, gone, "300"), workIn(t, gone, "300", "--restart-epoch", "0")
+	must.NoError(t, os.RemoveAll(gone))
 
 	p := sweeper()
 	config := func(alloc string) *drivers.TaskConfig {
@@ -105,11 +113,29 @@ func TestSweep(t *testing.T) {
 	must.SliceEmpty(t, agent.gone())
 
 	p.tasks.site.at = time.Now().Add(-settled)
-	must.NoError(t, p.sweep(context.Background(), consul.Config{Address: agent.URL}))
+	err := p.sweep(t.Context(), consul.Config{Address: agent.URL})
+	must.ErrorContains(t, err, "leave the registration named and "+neighbours+", which it names: it is not the directory of a sidecar")
 	must.SliceContains(t, agent.filters, `Kind == "connect-proxy" and Meta["connect-driver-host"] == "m1"`)
-	must.Eq(t, []string{"left"}, agent.gone())
+	must.Eq(t, []string{"gone", "left"}, agent.gone())
 	must.Error(t, orphan.Wait(), must.Sprint("it was killed"))
 	must.DirNotExists(t, runDir)
+	must.Error(t, ours.Wait(), must.Sprint("it was killed"))
+	for _, other := range []*exec.Cmd{neighbour, stranger} {
+		must.NoError(t, other.Process.Signal(syscall.Signal(0)))
+	}
+	must.DirExists(t, neighbours)
+}
+
+// workIn starts something in a directory that waits for its end.
+func workIn(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", append([]string{"-c", "read -r _"}, args...)...)
+	cmd.Dir = dir
+	stdin, err := cmd.StdinPipe()
+	must.NoError(t, err)
+	t.Cleanup(func() { _, _ = stdin.Close(), cmd.Wait() })
+	must.NoError(t, cmd.Start())
+	return cmd
 }
 
 // A registration of another boot goes at once, also when no task has begun in this one.

@@ -8,14 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // Admin is a client of the admin API. It reaches whoever answers at its address:
@@ -27,14 +26,14 @@ type Admin struct {
 	kept   chan net.Conn // a connection for the next Ping
 }
 
-// NewAdmin makes a client of the admin API at an address, as Envoy sees it: in its
-// network, and a socket's relative path from its working directory, dir.
-func NewAdmin(at bootstrap.AdminAddress, dir string, network process.Network) *Admin {
+// NewAdmin makes a client of the admin API at an address, as Envoy sees it: a port in its
+// network, or a socket in its working directory.
+func NewAdmin(at bootstrap.AdminAddress, run sidecar.Run) *Admin {
 	dial := func(ctx context.Context) (conn net.Conn, err error) {
-		if at.Network == "unix" && !filepath.IsAbs(at.Address) {
-			return dialBelow(ctx, dir, at.Address)
+		if at.Network == "unix" {
+			return dialSocket(ctx, run, at.Address)
 		}
-		err = network.Do(func() (err error) {
+		err = run.Network.Do(func() (err error) {
 			var dialer net.Dialer
 			conn, err = dialer.DialContext(ctx, at.Network, at.Address)
 			return err
@@ -50,16 +49,21 @@ func NewAdmin(at bootstrap.AdminAddress, dir string, network process.Network) *A
 // Address is where the API is asked.
 func (a *Admin) Address() bootstrap.AdminAddress { return a.at }
 
-// dialBelow reaches a socket through a descriptor of a directory, since the paths
-// of sockets end at 108 bytes, and those of directories do not.
-func dialBelow(ctx context.Context, dir, path string) (net.Conn, error) {
-	d, err := os.Open(dir)
+// dialSocket reaches a socket through a descriptor of the run directory, since the paths
+// of sockets end at 108 bytes, and those of directories do not. What Envoy's user has
+// linked there is reached with that user's rights.
+func dialSocket(ctx context.Context, run sidecar.Run, name string) (conn net.Conn, err error) {
+	d, err := run.OpenDir()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = d.Close() }()
-	var dialer net.Dialer
-	return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), path))
+	err = process.AsUser(run.User, func() (err error) {
+		var dialer net.Dialer
+		conn, err = dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name))
+		return err
+	})
+	return conn, err
 }
 
 // get gives the answer's body and status.

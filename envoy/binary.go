@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // What is ample for a program that prints a line, or complains of a bootstrap, all of
@@ -95,11 +96,11 @@ func (e *RefusedError) Error() string { return "it refuses the bootstrap: " + e.
 // in its working directory, with its environment ("NAME=value"). The bootstrap is
 // read from the file's beginning. The error is a *RefusedError when Envoy says so
 // itself.
-func (b Binary) Validate(ctx context.Context, dir string, env []string, config *os.File) (err error) {
+func (b Binary) Validate(ctx context.Context, where sidecar.Run, env []string, config *os.File) (err error) {
 	if _, err := config.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
+	d, err := where.OpenDir()
 	if err != nil {
 		return err
 	}

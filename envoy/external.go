@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/process"
@@ -51,7 +50,7 @@ func ReadExternal(path string, content []byte) (bootstrap.External, error) {
 // Prepare implements sidecar.Program: the allocation's directory appears in the run
 // directory.
 func (e *External) Prepare(ctx context.Context) error {
-	if err := os.Symlink(FDPath(allocDirFD), filepath.Join(e.Run.Dir, allocLink)); err != nil {
+	if err := e.Run.Link(FDPath(allocDirFD), allocLink); err != nil {
 		return err
 	}
 	return e.program.Prepare(ctx)
@@ -74,10 +73,18 @@ func (e *External) Recover(running *process.Process) {
 // take remembers how to ask Envoy, and what it is to hear.
 func (e *External) take(x bootstrap.External) {
 	e.control.api.Store(&api{
-		Admin: NewAdmin(x.Admin, e.Run.Dir, e.Run.Network),
+		Admin: NewAdmin(x.Admin, e.Run),
 		needs: Needs{Stream: x.Stream, Clusters: x.Clusters, Listeners: x.Listeners},
 		where: "the management server that its bootstrap names",
 	})
+}
+
+// instead says where the admin API is when it is not where the bootstrap has it.
+func instead(x bootstrap.External) string {
+	if x.Socket == "" {
+		return ""
+	}
+	return fmt.Sprintf("; its admin API is at %s in the proxy's own directory, and not at the socket %s", adminSocket, x.Socket)
 }
 
 // Next implements sidecar.Program. The admin API must stay where it is: a hot
@@ -97,7 +104,7 @@ func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar
 	}
 	if epoch == 0 {
 		e.take(external)
-		e.Emit("Read the bootstrap " + e.file.Path)
+		e.Emit("Read the bootstrap " + e.file.Path + instead(external))
 	} else if at := e.control.api.Load().Address(); external.Admin != at {
 		return nil, fmt.Errorf("its admin API is to move from %s to %s; restart the task for that", at.Address, external.Admin.Address)
 	}

@@ -13,6 +13,7 @@ import (
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/fake"
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // TestMain lets this very binary be an Envoy.
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 func startFake(t *testing.T, behaviour fake.Behaviour, listener string) (dir string, admin *Admin) {
 	t.Helper()
 	dir = t.TempDir()
-	base, err := ClaimSharedMemory(dir, process.User{})
+	base, err := ClaimSharedMemory(runIn(dir))
 	must.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), fake.Envoy(t, behaviour), Options{BaseID: base}.Args()...)
 	cmd.Dir, cmd.Env = dir, append(fake.EnvoyEnv(t), fake.ListenerVariable+"="+listener)
@@ -43,8 +44,11 @@ func startFake(t *testing.T, behaviour fake.Behaviour, listener string) (dir str
 }
 
 func adminAt(socket string) *Admin {
-	return NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: socket}, "/", "")
+	return NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: filepath.Base(socket)}, runIn(filepath.Dir(socket)))
 }
+
+// runIn is a run in a directory of the test's.
+func runIn(dir string) sidecar.Run { return sidecar.Run{Root: dir, Dir: dir} }
 
 // eventually waits for a condition.
 func eventually(t *testing.T, condition func() bool) {

@@ -3,11 +3,13 @@ package envoy
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // standInGrace is ample for a StandIn that is about to begin.
@@ -17,8 +19,8 @@ const standInGrace = time.Second
 // say: one that has crashed leaves a socket where nobody is, and a successor that comes
 // before its StandIn goes without the sockets that are kept. Nobody at all is no error, as
 // Envoy then starts without a parent.
-func awaitParent(dir string, base uint32, epoch int) error {
-	d, err := os.Open(dir)
+func awaitParent(run sidecar.Run, base uint32, epoch int) error {
+	d, err := run.OpenDir()
 	if err != nil {
 		return err
 	}
@@ -27,8 +29,13 @@ func awaitParent(dir string, base uint32, epoch int) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(standInGrace); time.Now().Before(deadline); <-tick.C {
-		if !isDeserted(path) {
+		deserted := false
+		err := process.AsUser(run.User, func() error {
+			deserted = isDeserted(path)
 			return nil
+		})
+		if err != nil || !deserted {
+			return err
 		}
 	}
 	return nil

@@ -57,7 +57,7 @@ type program struct {
 
 func newProgram(w World) program {
 	p := program{World: w, control: newControl(api{
-		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run.Dir, w.Run.Network),
+		Admin: NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, w.Run),
 		needs: Needs{Stream: true, Clusters: true, Listeners: true},
 	})}
 	if w.Log != nil {
@@ -91,7 +91,7 @@ func (p *program) Preflight(ctx context.Context) error {
 
 // Prepare implements sidecar.Program.
 func (p *program) Prepare(context.Context) (err error) {
-	p.base, err = ClaimSharedMemory(p.Run.Dir, p.Run.User)
+	p.base, err = ClaimSharedMemory(p.Run)
 	return err
 }
 
@@ -100,7 +100,7 @@ func (p *program) Remove() error { return RemoveSharedMemory(p.Run.Dir, p.Run.Us
 
 // StandIn implements sidecar.Program.
 func (p *program) StandIn(ctx context.Context, epoch int, kept []process.Listener) error {
-	return StandIn(ctx, p.Run.Dir, p.base, epoch, p.Run.User, kept)
+	return StandIn(ctx, p.Run, p.base, epoch, kept)
 }
 
 // recover learns what follows from the run directory, and gives the bootstrap that
@@ -141,7 +141,7 @@ func (p *program) launch(s Settings, content []byte, epoch int, more func() ([]*
 	l.Open = func() ([]*os.File, error) {
 		if epoch > 0 {
 			p.control.api.Load().Forget() // who answers next is another
-			if err := errors.Join(p.makeRoom(), awaitParent(p.Run.Dir, p.base, epoch-1)); err != nil {
+			if err := errors.Join(p.makeRoom(), awaitParent(p.Run, p.base, epoch-1)); err != nil {
 				return nil, err
 			}
 		}
@@ -170,7 +170,7 @@ func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	return p.binary(s).Validate(ctx, p.Run.Dir, p.Run.Env, file)
+	return p.binary(s).Validate(ctx, p.Run, p.Run.Env, file)
 }
 
 // makeRoom takes back the word of a generation that died while it initialized: no

@@ -54,7 +54,7 @@ func newGenerations(t *testing.T, path string, concurrency int) *generations {
 	g := &generations{t: t, path: path, dir: t.TempDir(), concurrency: concurrency}
 	g.tcp, g.tcp6, g.raw = freeAddress(t, "127.66.1.1"), freeAddress(t, "::"), freeAddress(t, "127.66.1.2")
 	var err error
-	g.base, err = ClaimSharedMemory(g.dir, process.User{})
+	g.base, err = ClaimSharedMemory(runIn(g.dir))
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, RemoveSharedMemory(g.dir, process.User{})) })
 	g.app, err = net.Listen("tcp", "127.66.1.3:0")
@@ -108,7 +108,7 @@ func (g *generations) start(epoch int) *process.Process {
 	g.t.Helper()
 	if epoch > 0 {
 		must.NoError(g.t, sharedMemoryOf(g.base).ClearInitializing())
-		must.NoError(g.t, awaitParent(g.dir, g.base, epoch-1))
+		must.NoError(g.t, awaitParent(runIn(g.dir), g.base, epoch-1))
 	}
 	file, err := secretFile("bootstrap.json", g.bootstrap(), process.User{})
 	must.NoError(g.t, err)
@@ -134,7 +134,7 @@ func (g *generations) start(epoch int) *process.Process {
 }
 
 func (g *generations) admin() *Admin {
-	return NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, g.dir, "")
+	return NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, runIn(g.dir))
 }
 
 // ready waits until the generation of an epoch has the listeners.
@@ -168,7 +168,7 @@ func (g *generations) standIn(epoch int, kept []process.Listener) (done chan str
 	done = make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := StandIn(g.t.Context(), g.dir, g.base, epoch, process.User{}, kept); err != nil {
+		if err := StandIn(g.t.Context(), runIn(g.dir), g.base, epoch, kept); err != nil {
 			g.t.Error(err)
 		}
 	}()

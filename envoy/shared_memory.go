@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // sharedMemoryDir is where shm_open(3) has its files.
@@ -65,20 +66,20 @@ func baseIDOf(dir string) uint32 {
 // proves that there will be room for the memory, before the first generation: it
 // would die of SIGBUS without. Envoy makes the file anew, which its user must be
 // able to. The error says what is in the way.
-func ClaimSharedMemory(dir string, user process.User) (base uint32, err error) {
-	base = firstBaseID(dir)
+func ClaimSharedMemory(run sidecar.Run) (base uint32, err error) {
+	base = firstBaseID(run.Dir)
 	for range maxClaims {
 		memory := sharedMemoryOf(base)
-		err := memory.claim(dir, user)
+		err := memory.claim(run.Dir, run.User)
 		if err == nil {
-			return base, os.Symlink(string(memory), filepath.Join(dir, sharedMemoryLink))
+			return base, run.Link(string(memory), sharedMemoryLink)
 		}
 		if !errors.Is(err, errTaken) {
 			return 0, err
 		}
 		base = (base + 1) % maxBaseID
 	}
-	return 0, fmt.Errorf("find a base ID for hot restarts: %d in a row from %d are taken in %s; remove what nobody uses there", maxClaims, firstBaseID(dir), sharedMemoryDir)
+	return 0, fmt.Errorf("find a base ID for hot restarts: %d in a row from %d are taken in %s; remove what nobody uses there", maxClaims, firstBaseID(run.Dir), sharedMemoryDir)
 }
 
 // maxClaims is far more than ever are taken in a row.

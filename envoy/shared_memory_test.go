@@ -26,7 +26,7 @@ func TestFirstBaseID(t *testing.T) {
 // claim claims the memory of a run directory for a test.
 func claim(t *testing.T, dir string) (uint32, SharedMemory) {
 	t.Helper()
-	base, err := ClaimSharedMemory(dir, process.User{})
+	base, err := ClaimSharedMemory(runIn(dir))
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, sharedMemoryOf(base).remove()) })
 	must.Eq(t, base, baseIDOf(dir))
@@ -130,7 +130,12 @@ func TestRemoveSharedMemory_anothers(t *testing.T) {
 	}
 	dir := t.TempDir()
 	user := process.User{Name: "x", UID: 70001, GID: 70001, Switch: true}
-	base, err := ClaimSharedMemory(dir, user)
+	run := runIn(dir)
+	run.User = user
+	_, err := ClaimSharedMemory(run)
+	must.ErrorContains(t, err, "somebody has put another in its place")
+	must.NoError(t, os.Chown(dir, int(user.UID), int(user.GID)))
+	base, err := ClaimSharedMemory(run)
 	must.NoError(t, err)
 	own := sharedMemoryOf(base)
 	t.Cleanup(func() { must.NoError(t, own.remove()) })

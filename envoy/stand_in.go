@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // hotRestartSocket is what the names begin with of the sockets over which the
@@ -34,18 +35,18 @@ func parentSocket(base uint32, epoch int) string {
 // runs hears nothing any more, because its successor looks its parent's path up for each
 // message. StandIn returns when it was told to end, which is the last that a successor
 // says, or without an error when ctx has ended.
-func StandIn(ctx context.Context, dir string, base uint32, epoch int, user process.User, kept []process.Listener) (err error) {
+func StandIn(ctx context.Context, run sidecar.Run, base uint32, epoch int, kept []process.Listener) (err error) {
 	if ctx.Err() != nil {
 		return nil // the directory may be about to go
 	}
-	d, err := os.Open(dir)
+	d, err := run.OpenDir()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	// By a descriptor, as for Envoy's admin API.
 	s := standIn{here: fmt.Sprintf("/proc/self/fd/%d", d.Fd()), kept: kept}
-	if err := s.takePath(parentSocket(base, epoch), user); err != nil {
+	if err := s.takePath(parentSocket(base, epoch), run.User); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.conn.Close()) }()

@@ -21,7 +21,7 @@ import (
 func TestStandIn(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan error, 1)
-	go func() { done <- StandIn(t.Context(), dir, 7, 4, process.User{}, nil) }()
+	go func() { done <- StandIn(t.Context(), runIn(dir), 7, 4, nil) }()
 	child, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "hot_restart_child_5")})
 	must.NoError(t, err)
 	defer func() { _ = child.Close() }()
@@ -49,7 +49,7 @@ func TestStandIn(t *testing.T) {
 
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	must.NoError(t, StandIn(over, dir, 7, 4, process.User{}, nil), must.Sprint("nobody said anything"))
+	must.NoError(t, StandIn(over, runIn(dir), 7, 4, nil), must.Sprint("nobody said anything"))
 }
 
 func TestParseRequest_nothing(t *testing.T) {
@@ -141,7 +141,7 @@ func TestAwaitParent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	began := time.Now()
-	must.NoError(t, awaitParent(dir, 7, 4), must.Sprint("there was none"))
+	must.NoError(t, awaitParent(runIn(dir), 7, 4), must.Sprint("there was none"))
 	must.Less(t, standInGrace, time.Since(began))
 
 	path := filepath.Join(dir, parentSocket(7, 4))
@@ -150,8 +150,8 @@ func TestAwaitParent(t *testing.T) {
 	must.NoError(t, gone.Close())
 	eventually(t, func() bool { return isDeserted(path) }) // a child that is being started has it open, too
 	waited := make(chan error, 1)
-	go func() { waited <- awaitParent(dir, 7, 4) }()
-	go func() { _ = StandIn(t.Context(), dir, 7, 4, process.User{}, nil) }()
+	go func() { waited <- awaitParent(runIn(dir), 7, 4) }()
+	go func() { _ = StandIn(t.Context(), runIn(dir), 7, 4, nil) }()
 	must.NoError(t, <-waited)
 	must.False(t, isDeserted(path))
 }

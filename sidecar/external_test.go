@@ -2,6 +2,7 @@ package sidecar_test
 
 import (
 	"errors"
+	"net"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -125,4 +126,29 @@ func TestExternal_wrong(t *testing.T) {
 	must.True(t, errors.As(err, &invalid))
 	must.EqError(t, err, "bootstrap.path: secrets/envoy_bootstrap.json is no bootstrap: it is no object")
 	b.clean()
+}
+
+// Whose socket a bootstrap names for its admin API hears nothing of it, whatever becomes
+// of the sidecar: it could be a neighbour's, that would be drained.
+func TestExternal_anothersSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	neighbour, err := net.Listen("unix", path)
+	must.NoError(t, err)
+	heard := make(chan error, 1)
+	go func() {
+		_, err := neighbour.Accept()
+		heard <- err
+	}()
+	b := newExternalBench(t, `{"admin": {"address": {"pipe": {"path": "`+path+`"}}}}`)
+	b.life.DrainTimeout = time.Second
+	s := b.started()
+	serves(t, s)
+	eventually(t, b.sawEvent("its admin API is at admin.sock in the proxy's own directory, and not at the socket "+path))
+	must.NoError(t, s.Signal(syscall.SIGHUP))
+	eventually(t, b.sawEvent("Generation 0 has left"))
+	s.Stop(syscall.SIGTERM, 5*time.Second)
+	b.destroyed(s)
+	must.NoError(t, neighbour.Close())
+	must.ErrorIs(t, <-heard, net.ErrClosed)
 }

@@ -18,7 +18,7 @@ func (s *Sidecar) launch(l *Launch, epoch int) (generation, error) {
 		err = errors.Join(err, openErr)
 		files = append(files, f)
 	}
-	open(os.Open(run.Dir))
+	open(run.OpenDir())
 	open(os.Open(os.DevNull))
 	open(openLog(run.Root, run.Stdout))
 	open(openLog(run.Root, run.Stderr))

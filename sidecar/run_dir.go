@@ -3,75 +3,181 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/process"
 )
 
-// makeRunDir makes the program's own directory: nobody else may look into it.
-func makeRunDir(r Run) error {
-	// What an earlier run of this very task left behind goes first.
-	if err := os.RemoveAll(r.Dir); err != nil {
-		return fmt.Errorf("clear the run directory: %w", err)
+// The run directory lies in one that is open to all tasks of the allocation: they can move
+// it away, and put another or a link in its place. Whoever uses it opens it here.
+
+// OpenDir opens the run directory: the user's, below the directory of the allocation.
+func (r Run) OpenDir() (*os.File, error) {
+	d, err := OpenBelow(r.Root, r.Dir, os.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, fmt.Errorf("open the run directory: %w", err)
 	}
-	if err := os.Mkdir(r.Dir, 0o700); err != nil {
-		return fmt.Errorf("make the run directory: %w", err)
+	if owner, err := ownerOf(d); err != nil || owner != r.owner() {
+		return nil, errors.Join(fmt.Errorf("%s is the directory of user %d, and that of the proxy was user %d's: somebody has put another in its place; stop the allocation, and see which of its tasks does that", r.Dir, owner, r.owner()), err, d.Close())
 	}
-	if !r.User.Switch {
-		return nil
+	return d, nil
+}
+
+// owner is whose the run directory is.
+func (r Run) owner() uint32 {
+	if r.User.Switch {
+		return r.User.UID
 	}
-	if err := os.Lchown(r.Dir, int(r.User.UID), int(r.User.GID)); err != nil {
-		return errors.Join(fmt.Errorf("give the run directory to %s: %w", r.User.Name, err), os.Remove(r.Dir))
+	return uint32(os.Geteuid())
+}
+
+func ownerOf(f *os.File) (uint32, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Sys().(*syscall.Stat_t).Uid, nil
+}
+
+// Link makes a symbolic link in the run directory.
+func (r Run) Link(target, name string) (err error) {
+	d, err := r.OpenDir()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := unix.Symlinkat(target, int(d.Fd()), name); err != nil {
+		return &os.LinkError{Op: "symlink", Old: target, New: filepath.Join(r.Dir, name), Err: err}
 	}
 	return nil
 }
 
-// logPipeSize is how much of a log waits for a reader: the most that
-// Linux gives to everybody.
-const logPipeSize = 1 << 20
-
-// openLog opens where the program's output goes: a FIFO in the allocation's directory,
-// or /dev/null. Other tasks can write to that directory, so nothing else is
-// opened in its place. The FIFO is opened for reading, too, so that it always
-// has a reader and the program never gets EPIPE when Nomad's is away; it never blocks;
-// and it holds a megabyte before lines are lost.
-func openLog(root, path string) (*os.File, error) {
-	if path == os.DevNull {
-		return os.OpenFile(path, os.O_WRONLY, 0)
-	}
-	f, err := OpenBelow(root, path, os.O_RDWR|unix.O_NONBLOCK)
+// around opens the directory that the run directory is in.
+func (r Run) around() (*os.Root, error) {
+	root, err := os.OpenRoot(r.Root)
 	if err != nil {
-		return nil, fmt.Errorf("open the task's log: %w", err)
+		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && info.Mode()&fs.ModeNamedPipe == 0 {
-		err = fmt.Errorf("%s is not the FIFO that Nomad made", path)
-	}
-	if err == nil {
-		// Less room is no reason to fail.
-		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, logPipeSize)
-		// Fd may have made the description blocking, and the program inherits it.
-		err = syscall.SetNonblock(int(f.Fd()), true)
-	}
+	defer func() { _ = root.Close() }()
+	rel, err := filepath.Rel(r.Root, filepath.Dir(r.Dir))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the task's log: %w", err), f.Close())
+		return nil, err
 	}
-	return f, nil
+	return root.OpenRoot(rel)
 }
 
-// OpenBelow opens a path below root; no symbolic link leads out of it.
-func OpenBelow(root, path string, flag int) (*os.File, error) {
-	rel, err := filepath.Rel(root, path)
+// makeDir makes the run directory: nobody else may look into it.
+func (r Run) makeDir() error {
+	around, err := r.around()
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("make the run directory: %w", err)
 	}
-	r, err := os.OpenRoot(root)
+	defer func() { _ = around.Close() }()
+	name := filepath.Base(r.Dir)
+	// What an earlier run of this very task left behind goes first.
+	if err := around.RemoveAll(name); err != nil {
+		return fmt.Errorf("clear the run directory: %w", err)
+	}
+	if err := around.Mkdir(name, 0o700); err != nil {
+		return fmt.Errorf("make the run directory: %w", err)
+	}
+	if err := r.give(around, name); err != nil {
+		return errors.Join(fmt.Errorf("give the run directory to %s: %w", r.User.Name, err), around.RemoveAll(name))
+	}
+	return nil
+}
+
+// give gives the user the directory that was just made, and no other: one that somebody
+// has put in its place is not ours, or not empty.
+func (r Run) give(around *os.Root, name string) (err error) {
+	d, err := around.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { _ = r.Close() }()
-	return r.OpenFile(rel, flag, 0)
+	defer func() { err = errors.Join(err, d.Close()) }()
+	owner, err := ownerOf(d)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Readdirnames(1); owner != uint32(os.Geteuid()) || !errors.Is(err, io.EOF) {
+		return fmt.Errorf("somebody has put another directory (of user %d) in the place of %s; see which of the allocation's tasks does that", owner, r.Dir)
+	}
+	if err := r.sign(d); err != nil || !r.User.Switch {
+		return err
+	}
+	return d.Chown(int(r.User.UID), int(r.User.GID))
+}
+
+// signature is the file by which a run directory is known. Its user can remove it, but
+// cannot make one: it is the plugin's, and says where it belongs.
+const signature = ".run-dir"
+
+func (r Run) sign(d *os.File) error {
+	fd, err := unix.Openat(int(d.Fd()), signature, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o400)
+	if err != nil {
+		return fmt.Errorf("sign it: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), signature)
+	_, err = f.WriteString(r.Dir)
+	return errors.Join(err, f.Close())
+}
+
+// RemoveDir removes the run directory, whatever has become of it.
+func (r Run) RemoveDir() error {
+	around, err := r.around()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove the run directory: %w", err)
+	}
+	defer func() { _ = around.Close() }()
+	return around.RemoveAll(filepath.Base(r.Dir))
+}
+
+// ErrForeign says that a directory is none that a sidecar has made for itself.
+var ErrForeign = errors.New("it is not the directory of a sidecar of this driver")
+
+// FindRun finds a run of which only the directory is left, below that of its allocation:
+// the directory tells whose it is. The error is ErrForeign for one that nobody has signed.
+func FindRun(root, dir string, switches bool) (r Run, err error) {
+	r = Run{Root: root, Dir: dir, User: process.User{Switch: switches}}
+	d, err := OpenBelow(root, dir, os.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if r.User.UID, err = ownerOf(d); err != nil {
+		return r, err
+	}
+	return r, r.isSigned(d)
+}
+
+func (r Run) isSigned(d *os.File) error {
+	fd, err := unix.Openat(int(d.Fd()), signature, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ErrForeign
+	}
+	f := os.NewFile(uintptr(fd), signature)
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	if !info.Mode().IsRegular() || stat.Uid != uint32(os.Geteuid()) || stat.Nlink != 1 {
+		return ErrForeign
+	}
+	var says strings.Builder
+	if _, err := io.Copy(&says, io.LimitReader(f, unix.PathMax)); err != nil || says.String() != r.Dir {
+		return errors.Join(ErrForeign, err)
+	}
+	return nil
 }

@@ -36,7 +36,7 @@ func (s *Sidecar) join(ctx context.Context) error {
 }
 
 func (s *Sidecar) makeRunDir(context.Context) error {
-	if err := makeRunDir(s.spec.Run); err != nil {
+	if err := s.spec.Run.makeDir(); err != nil {
 		return err
 	}
 	s.undo.push(s.removeRunDir)

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"os"
 )
 
 // undo is what takes back the steps that were done, last first. Each entry
@@ -46,4 +45,4 @@ func (s *Sidecar) kill(ctx context.Context) error {
 
 func (s *Sidecar) removeProgram(context.Context) error { return s.program.Remove() }
 
-func (s *Sidecar) removeRunDir(context.Context) error { return os.RemoveAll(s.spec.Run.Dir) }
+func (s *Sidecar) removeRunDir(context.Context) error { return s.spec.Run.RemoveDir() }
