@@ -94,6 +94,8 @@ func (a allow) judge(config TaskConfig) error {
 		return closed("bootstrap.path", b.Path, "bootstrap_path = true")
 	case c.Address != "" && !a.consulAddress:
 		return closed("consul.address", c.Address, "consul_address = true")
+	case strings.HasPrefix(c.Address, "unix:"):
+		return sidecar.Invalidf("consul.address", "%q is a socket, which the plugin would open as root; name an address and a port, or have the operator set consul { address = … } in plugin \"nomad-driver-connect\" { config { … } }", c.Address)
 	}
 	return a.args(e.Args)
 }

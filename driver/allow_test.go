@@ -43,6 +43,7 @@ func TestAllow_judge(t *testing.T) {
 		{"Nomad's bootstrap, closed", AllowConfig{BootstrapPath: &shut}, TaskConfig{Bootstrap: &Bootstrap{}}, ""},
 		{"Consul", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{Address: "unix:///run/docker.sock"}}, `consul.address: "unix:///run/docker.sock" is not for jobs`},
 		{"Consul, open", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{Address: "10.0.0.1:8500"}}, ""},
+		{"Consul on a socket", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{Address: "unix:///run/docker.sock"}}, `consul.address: "unix:///run/docker.sock" is a socket, which the plugin would open as root`},
 		{"the rest of consul", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{Namespace: "n", TokenFile: "secrets/t"}}, ""},
 		{"the rest of envoy", AllowConfig{}, TaskConfig{Envoy: &EnvoyConfig{Concurrency: 2, LogLevel: "debug"}}, ""},
 	} {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -60,22 +58,13 @@ func withSidecar(proxy, rest string) string {
 // fault is final, what is the world's is tried again; nothing is left behind.
 func TestMistakes(t *testing.T) {
 	c := cluster(t)
-	dir, err := filepath.Abs(*tools)
-	must.NoError(t, err)
-	noGRPC := startConsul(t, dir, agents.ConsulOptions{NoGRPC: true})
-	noConnect := startConsul(t, dir, agents.ConsulOptions{NoConnect: true})
-	plain := filepath.Join(c.Dir, "bin", "plain")
-	must.NoError(t, os.WriteFile(plain, []byte("not a program"), 0o644))
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
 	defer func() { _ = taken.Close() }()
 	takenNetwork := fmt.Sprintf("\n mode = \"host\"\n port \"http\" {}\n port \"mesh\" {\n static = %d\n }", taken.Addr().(*net.TCPAddr).Port)
 
 	upstream := func(fields ...string) string { return "upstreams {\n" + strings.Join(fields, "\n") + "\n}\n" }
-	cases := []struct {
-		name, network, config, want string
-		again                       bool // tried again by the restart policy
-	}{
+	makeMistakes(t, c, []mistake{
 		{name: "two blocks", config: withSidecar("", "gateway {\n mesh {}\n}"), want: "config: has the blocks sidecar_service and gateway; exactly one of them says what the task is"},
 		{name: "a wrong block", config: "sidecar_servce {}", want: "sidecar_servce"},
 		{name: "no block", config: `service = "web"`, want: "config: says nothing of what the task is"},
@@ -90,21 +79,30 @@ func TestMistakes(t *testing.T) {
 			envoy_tracing_json = "{\"http\": {\"name\": \"x\", \"typed_config\": {\"@type\": \"type.googleapis.com/no.such.Tracer\"}}}"
 		}`, ""), want: "sidecar_service.proxy.config.envoy_tracing_json: Envoy refuses the bootstrap with it: "},
 		{name: "public port taken", network: takenNetwork, config: withSidecar("", ""), want: fmt.Sprintf("the port %s (mesh) is already in use by another process", taken.Addr()), again: true},
-		{name: "envoy missing", config: withSidecar("", "envoy {\n path = \"/nowhere/envoy\"\n}"), want: "envoy.path: there is no Envoy at /nowhere/envoy; install it there"},
-		{name: "envoy not executable", config: withSidecar("", fmt.Sprintf("envoy {\n path = %q\n}", plain)), want: "is not an executable file"},
-		{name: "not an envoy", config: withSidecar("", "envoy {\n path = \"/bin/true\"\n}"), want: "envoy.path: /bin/true is not an Envoy: `--version` prints"},
-		{name: "consul unreachable", config: withSidecar("", "consul {\n address = \"127.0.0.1:1\"\n}"), want: "Consul does not answer at 127.0.0.1:1", again: true},
-		{name: "consul without gRPC", config: withSidecar("", fmt.Sprintf("consul {\n address = %q\n}", noGRPC.HTTP)), want: "has gRPC disabled", again: true},
-		{name: "consul without Connect", config: withSidecar("", fmt.Sprintf("consul {\n address = %q\n}", noConnect.HTTP)), want: "has the service mesh disabled", again: true},
-	}
-	job := func(i int) string { return fmt.Sprintf("mistake-%d", i) }
+	})
+}
+
+// mistake is a job that does not start, and what is said of it.
+type mistake struct {
+	name, network, user, config, want string
+	again                             bool // tried again by the restart policy
+}
+
+// makeMistakes makes them on a cluster, and reads what is said of them.
+func makeMistakes(t *testing.T, c *agents.Cluster, cases []mistake) {
+	t.Helper()
+	name := func(i int) string { return fmt.Sprintf("mistake-%d", i) }
 	for i, tc := range cases {
-		_, err := c.Nomad.Run(t.Context(), mistakeJob(job(i), tc.network, tc.config))
+		job := mistakeJob(name(i), tc.network, tc.config)
+		if tc.user != "" {
+			job = strings.Replace(job, `driver = "connect"`, fmt.Sprintf("driver = \"connect\"\n      user = %q", tc.user), 1)
+		}
+		_, err := c.Nomad.Run(t.Context(), job)
 		must.NoError(t, err, must.Sprint(tc.name))
 	}
 	for i, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			alloc := awaitEnd(t, c, job(i))
+			alloc := awaitEnd(t, c, name(i))
 			events := strings.Join(agents.Events(alloc, "proxy"), "\n")
 			must.StrContains(t, events, tc.want)
 			must.Eq(t, tc.again, alloc.TaskStates["proxy"].Restarts > 0, must.Sprintf("tried again?\n%s", events))

@@ -37,6 +37,10 @@ type Options struct {
 	// Identities gives services and tasks Consul tokens of their own.
 	Identities bool
 
+	// Allow is what the operator leaves to jobs besides what the example jobs need: the
+	// lines of the plugin's allow block.
+	Allow string
+
 	// NoEnvoy leaves Envoy uninstalled. InstallEnvoy does it later.
 	NoEnvoy bool
 
@@ -112,6 +116,9 @@ func (c *Cluster) Shell(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
+// EdgeUser is whom the edges of the calculator share a port as.
+const EdgeUser = "18080"
+
 // pluginConfig is the block that an operator writes.
 func (c *Cluster) pluginConfig() string {
 	consul := ""
@@ -124,8 +131,12 @@ func (c *Cluster) pluginConfig() string {
     }
     hot_restart {
       spread = "1s" # of minutes, for which no test waits
+    }
+    allow {
+      users = [%q]
+%s
     }%s
-  }`, c.Envoy(), consul)
+  }`, c.Envoy(), EdgeUser, c.opts.Allow, consul)
 }
 
 // Close stops every job, then the agents, and removes the directory. Whatever

@@ -63,6 +63,7 @@ client {
   # Nobody else's cloud is asked what this machine is.
   options = {
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
+    "user.checked_drivers" = "exec,qemu,java,connect" # user.denylist holds for them
   }
   host_network "loopback" {
     cidr = "127.0.0.0/8"

@@ -62,7 +62,7 @@ job "api-gateway" {
 
     task "api-gateway" {
       driver       = "connect"
-      user         = "nobody"
+      user         = "18080" # of both edges; the operator leaves it to jobs
       kill_timeout = "10s"
       config {
         bootstrap {
