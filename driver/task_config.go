@@ -35,13 +35,14 @@ type SidecarService struct {
 
 // Proxy is how the proxy reaches its service and others.
 type Proxy struct {
-	LocalServiceAddress    string       `codec:"local_service_address"`
-	LocalServicePort       int          `codec:"local_service_port"`
-	LocalServiceSocketPath string       `codec:"local_service_socket_path"`
-	Upstreams              []Upstream   `codec:"upstreams"`
-	Config                 any          `codec:"config"` // an object of any shape
-	Expose                 *Expose      `codec:"expose"`
-	MeshGateway            *MeshGateway `codec:"mesh_gateway"`
+	LocalServiceAddress     string       `codec:"local_service_address"`
+	LocalServicePort        int          `codec:"local_service_port"`
+	LocalServiceSocketPath  string       `codec:"local_service_socket_path"`
+	LocalServiceSocketGroup string       `codec:"local_service_socket_group"` // whose members make the socket
+	Upstreams               []Upstream   `codec:"upstreams"`
+	Config                  any          `codec:"config"` // an object of any shape
+	Expose                  *Expose      `codec:"expose"`
+	MeshGateway             *MeshGateway `codec:"mesh_gateway"`
 }
 
 // Upstream is another service, and where the app finds it: on a port label, a
@@ -57,7 +58,8 @@ type Upstream struct {
 	LocalBindAddress     string          `codec:"local_bind_address"`
 	LocalBindPort        int             `codec:"local_bind_port"`
 	LocalBindSocketPath  string          `codec:"local_bind_socket_path"`
-	LocalBindSocketMode  string          `codec:"local_bind_socket_mode"` // octal, "0660"
+	LocalBindSocketMode  string          `codec:"local_bind_socket_mode"`  // octal, "0660"
+	LocalBindSocketGroup string          `codec:"local_bind_socket_group"` // whose members connect to it
 	MeshGateway          *MeshGateway    `codec:"mesh_gateway"`
 	Config               *UpstreamConfig `codec:"config"`
 }
@@ -163,12 +165,13 @@ func taskConfigSpec() *hclspec.Spec {
 
 func proxyBlock() *hclspec.Spec {
 	return hclspec.NewObject(map[string]*hclspec.Spec{
-		"local_service_address":     hclspec.NewAttr("local_service_address", "string", false),
-		"local_service_port":        hclspec.NewAttr("local_service_port", "number", false),
-		"local_service_socket_path": hclspec.NewAttr("local_service_socket_path", "string", false),
-		"upstreams":                 hclspec.NewBlockList("upstreams", upstreamSpec()),
-		"config":                    hclspec.NewAttr("config", "any", false),
-		"mesh_gateway":              meshGatewaySpec(),
+		"local_service_address":      hclspec.NewAttr("local_service_address", "string", false),
+		"local_service_port":         hclspec.NewAttr("local_service_port", "number", false),
+		"local_service_socket_path":  hclspec.NewAttr("local_service_socket_path", "string", false),
+		"local_service_socket_group": hclspec.NewAttr("local_service_socket_group", "string", false),
+		"upstreams":                  hclspec.NewBlockList("upstreams", upstreamSpec()),
+		"config":                     hclspec.NewAttr("config", "any", false),
+		"mesh_gateway":               meshGatewaySpec(),
 		"expose": hclspec.NewBlock("expose", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"path": hclspec.NewBlockList("path", hclspec.NewObject(map[string]*hclspec.Spec{
 				"path":            hclspec.NewAttr("path", "string", false),
@@ -182,19 +185,20 @@ func proxyBlock() *hclspec.Spec {
 
 func upstreamSpec() *hclspec.Spec {
 	return hclspec.NewObject(map[string]*hclspec.Spec{
-		"destination_name":       hclspec.NewAttr("destination_name", "string", false),
-		"destination_type":       hclspec.NewAttr("destination_type", "string", false),
-		"destination_namespace":  hclspec.NewAttr("destination_namespace", "string", false),
-		"destination_partition":  hclspec.NewAttr("destination_partition", "string", false),
-		"destination_peer":       hclspec.NewAttr("destination_peer", "string", false),
-		"datacenter":             hclspec.NewAttr("datacenter", "string", false),
-		"port":                   hclspec.NewAttr("port", "string", false),
-		"local_bind_address":     hclspec.NewAttr("local_bind_address", "string", false),
-		"local_bind_port":        hclspec.NewAttr("local_bind_port", "number", false),
-		"local_bind_socket_path": hclspec.NewAttr("local_bind_socket_path", "string", false),
-		"local_bind_socket_mode": hclspec.NewAttr("local_bind_socket_mode", "string", false),
-		"mesh_gateway":           meshGatewaySpec(),
-		"config":                 hclspec.NewBlock("config", false, upstreamConfigSpec()),
+		"destination_name":        hclspec.NewAttr("destination_name", "string", false),
+		"destination_type":        hclspec.NewAttr("destination_type", "string", false),
+		"destination_namespace":   hclspec.NewAttr("destination_namespace", "string", false),
+		"destination_partition":   hclspec.NewAttr("destination_partition", "string", false),
+		"destination_peer":        hclspec.NewAttr("destination_peer", "string", false),
+		"datacenter":              hclspec.NewAttr("datacenter", "string", false),
+		"port":                    hclspec.NewAttr("port", "string", false),
+		"local_bind_address":      hclspec.NewAttr("local_bind_address", "string", false),
+		"local_bind_port":         hclspec.NewAttr("local_bind_port", "number", false),
+		"local_bind_socket_path":  hclspec.NewAttr("local_bind_socket_path", "string", false),
+		"local_bind_socket_mode":  hclspec.NewAttr("local_bind_socket_mode", "string", false),
+		"local_bind_socket_group": hclspec.NewAttr("local_bind_socket_group", "string", false),
+		"mesh_gateway":            meshGatewaySpec(),
+		"config":                  hclspec.NewBlock("config", false, upstreamConfigSpec()),
 	})
 }
 

@@ -61,7 +61,11 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (proxySpec, e
 	}
 	spec.Envoy.DrainTimeout = spec.Life.DrainTimeout
 	user, err := n.user(users{job: orZero(config.Envoy).User, task: task.User, operator: orZero(n.config.Envoy).User}, allowed)
+	if err != nil {
+		return proxySpec{}, err
+	}
 	spec.Life.Run = runSettings(task, user)
+	spec.Life.Run.Sockets, err = socketDirs(task, orZero(config.SidecarService).Proxy)
 	return spec, err
 }
 

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -96,10 +97,15 @@ func bindUpstream(at string, u Upstream, ports ports, runDir string) (api.Upstre
 	if given[0] == "local_bind_socket_path" {
 		path, err := upstreamSocket(at, u, runDir)
 		out.LocalBindSocketPath = path
+		if u.LocalBindSocketGroup != "" {
+			out.LocalBindSocketMode = cmp.Or(u.LocalBindSocketMode, groupSocketMode)
+		}
 		return out, sidecar.Port{}, err
 	}
-	if u.LocalBindSocketMode != "" {
-		return out, sidecar.Port{}, sidecar.Invalidf(at+".local_bind_socket_mode", "goes only with local_bind_socket_path")
+	for name, value := range map[string]string{"mode": u.LocalBindSocketMode, "group": u.LocalBindSocketGroup} {
+		if value != "" {
+			return out, sidecar.Port{}, sidecar.Invalidf(at+".local_bind_socket_"+name, "goes only with local_bind_socket_path")
+		}
 	}
 	where, err := upstreamPort(at, u, ports)
 	out.LocalBindAddress, out.LocalBindPort = where.Address, where.Number
@@ -147,6 +153,12 @@ func upstreamSocket(at string, u Upstream, runDir string) (string, error) {
 	return socketPath(at+".local_bind_socket_path", u.LocalBindSocketPath, runDir, maxSocketPath)
 }
 
+// allocDirOf is the allocation's directory, of <alloc>/<task>/secrets/connect.
+func allocDirOf(runDir string) string { return filepath.Dir(filepath.Dir(filepath.Dir(runDir))) }
+
+// isBelow tells whether a clean path leads into a directory.
+func isBelow(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
+
 // socketPath checks the path of a socket that Envoy is to listen on or connect
 // to. One in the allocation's directory is given to Envoy relative to its own
 // directory: such paths are short enough, and lead through no directory of the
@@ -156,8 +168,7 @@ func socketPath(field, given, runDir string, most int) (string, error) {
 	if !filepath.IsAbs(path) {
 		return "", sidecar.Invalidf(field, "%q is not an absolute path; ${NOMAD_ALLOC_DIR}/tmp/<name>.sock is one that every task of the group reaches", given)
 	}
-	allocDir := filepath.Dir(filepath.Dir(filepath.Dir(runDir))) // <alloc>/<task>/secrets/connect
-	if strings.HasPrefix(path, allocDir+"/") {
+	if isBelow(path, allocDirOf(runDir)) {
 		rel, err := filepath.Rel(runDir, path)
 		if err != nil {
 			return "", sidecar.Invalidf(field, "%v", err)

@@ -2,8 +2,11 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"time"
 )
 
@@ -31,8 +34,20 @@ func (s *supervisor) probe(ctx context.Context) {
 	s.look(ctx) // it may be gone: before it served, or before it was found again
 }
 
+// appAt is where the app is to be, as the user knows it.
+func (s *Sidecar) appAt() string {
+	app := s.place().App
+	if app.Network == "unix" && !filepath.IsAbs(app.Address) {
+		return filepath.Join(s.spec.Run.Dir, app.Address)
+	}
+	return app.Address
+}
+
 func (s *supervisor) noAnswer() string {
-	return "the local service does not accept connections at " + s.localAddress().Address + " yet"
+	if errors.Is(s.refusal, fs.ErrPermission) {
+		return s.shutOut()
+	}
+	return "the local service does not accept connections at " + s.appAt() + " yet"
 }
 
 // appAnswers says whether the app accepts a connection. Without one there is
@@ -43,7 +58,15 @@ func (s *supervisor) appAnswers(ctx context.Context) bool {
 	}
 	ctx, cancel := s.calm(ctx, s.Timing.News/2)
 	defer cancel()
-	return s.connect(ctx, s.localAddress()) == nil
+	s.refusal = s.spec.Run.connect(ctx, s.localAddress())
+	return s.refusal == nil
+}
+
+// shutOut tells of a socket that the program's user may not connect to, which is a
+// matter of the app's and not of time.
+func (s *supervisor) shutOut() string {
+	return fmt.Sprintf("the local service does not let %s in at %s, as its user %s has no right to the socket (%v); have the app make the socket for everybody (mode 0666) in a directory that local_service_socket_group closes to others",
+		s.program.Name(), s.appAt(), s.User().Name, s.refusal)
 }
 
 // sayWhoIsSilent tells the user of a local service that nobody has heard of.
@@ -55,8 +78,12 @@ func (s *supervisor) sayWhoIsSilent() {
 	if s.admitted || s.attached {
 		return
 	}
+	if errors.Is(s.refusal, fs.ErrPermission) {
+		s.Emit("Peers are kept away: " + s.shutOut())
+		return
+	}
 	s.Emit(fmt.Sprintf("Nobody accepts connections at %s, where the local service is to be, %s after the start%s: peers are kept away until somebody does",
-		s.localAddress().Address, s.Timing.Silence, s.whereInstead()))
+		s.appAt(), s.Timing.Silence, s.whereInstead()))
 }
 
 // whereInstead says where the other tasks listen, and what to do about it.

@@ -1,6 +1,10 @@
 package sidecar
 
-import "context"
+import (
+	"context"
+
+	"nomad-driver-connect/process"
+)
 
 // What tests from outside need to see or do, and nobody else.
 var (
@@ -49,3 +53,9 @@ func (s *Sidecar) Attempt(ctx context.Context) (why string, next *Launch, err er
 	a := s.attempt(ctx, s.current(), "", true)
 	return a.why, a.next, a.err
 }
+
+// Make makes the directory of a socket.
+func (d SocketDir) Make(root string, owner process.User) error { return d.make(root, owner) }
+
+// Connect tells whether the program would be let in.
+func (r Run) Connect(ctx context.Context, to Address) error { return r.connect(ctx, to) }

@@ -70,7 +70,7 @@ func (s *supervisor) serves() {
 	case s.attached:
 		s.Emit(fmt.Sprintf("Found %s again (pid %d), serving", s.program.Name(), s.current().proc.ID.PID))
 	case s.place().App != Address{}:
-		s.Emit("Serving: the local service accepts connections at " + s.localAddress().Address)
+		s.Emit("Serving: the local service accepts connections at " + s.appAt())
 	}
 }
 

@@ -53,6 +53,9 @@ type Run struct {
 
 	User process.User
 
+	// Sockets are the directories of sockets that are shared with a group.
+	Sockets []SocketDir
+
 	// Cgroup is where all of the task runs. Its memory limit is the program's,
 	// too, where there is no such group.
 	Cgroup process.Cgroup

@@ -16,6 +16,7 @@ func (s *Sidecar) start(ctx context.Context) error {
 		s.endOrphans,
 		s.claimPorts,
 		s.makeRunDir,
+		s.makeSocketDirs,
 		s.prepare,
 		s.launchFirst,
 	} {
@@ -39,6 +40,18 @@ func (s *Sidecar) makeRunDir(context.Context) error {
 		return err
 	}
 	s.undo.push(s.removeRunDir)
+	return nil
+}
+
+// makeSocketDirs leaves nothing to undo: the directories are the allocation's, and an app
+// may have its sockets there.
+func (s *Sidecar) makeSocketDirs(context.Context) error {
+	run := s.spec.Run
+	for _, dir := range run.Sockets {
+		if err := dir.make(run.Root, run.User); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

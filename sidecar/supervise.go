@@ -13,6 +13,7 @@ import (
 type supervisor struct {
 	*Sidecar
 	waits     string // why peers are not let in yet
+	refusal   error  // of the app's, when it was last asked for a connection
 	admitted  bool   // peers were let in, once
 	strayed   string // why they cannot reach it; empty when they can
 	crash     crash

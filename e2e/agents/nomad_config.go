@@ -104,6 +104,11 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return Agent{}, err
 	}
+	// Tasks of other users than root pass through it; Nomad itself would make it root's alone.
+	data := filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o711); err != nil {
+		return Agent{}, err
+	}
 	consul := ""
 	if opts.Identities {
 		consul = identities
@@ -113,7 +118,7 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 		consul += fmt.Sprintf(secured, opts.ConsulTLS, opts.ConsulGRPC)
 		environ = os.Environ() // the plugin's config says it
 	}
-	config := fmt.Sprintf(commonConfig, filepath.Join(dir, "data"), a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken, consul) + a.role
+	config := fmt.Sprintf(commonConfig, data, a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken, consul) + a.role
 	file := filepath.Join(dir, "nomad.hcl")
 	return Agent{
 		Name: a.name,

