@@ -26,7 +26,10 @@ type tokenKeeper struct {
 	client *consul.Client
 	emit   sidecar.Emit
 
-	reading sync.Mutex // a file of the job may never answer
+	reading   sync.Mutex   // a file of the job may never answer; it guards the next two
+	failed    pace.Backoff // of logins
+	notBefore time.Time    // is there another after one that has failed
+
 	now     atomic.Pointer[held]
 	running atomic.Bool // the sidecar is there, and a refusal is news
 	refused atomic.Pointer[string]
@@ -35,38 +38,48 @@ type tokenKeeper struct {
 
 const (
 	// replication is how long a token that was just made may take to be known to the
-	// agent's servers.
+	// agent's servers, and so an identity.
 	replication = 5 * time.Second
 
 	replicationMin, replicationMax = 250 * time.Millisecond, 2 * time.Second
 )
 
 func (p *Plugin) newTokenKeeper(spec proxySpec, task *drivers.TaskConfig) *tokenKeeper {
-	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task)}
+	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task), failed: pace.Backoff{Min: time.Second, Max: 30 * time.Second}}
 	k.now.Store(&held{})
 	return k
 }
 
 // begin finds the token, and waits for a moment until Consul knows it.
 func (k *tokenKeeper) begin(ctx context.Context) error {
-	tokens, err := k.read()
-	if err != nil {
-		return err
-	}
-	k.client.SetTokens(tokens)
 	ctx, cancel := context.WithTimeout(ctx, replication)
 	defer cancel()
 	retry := pace.Backoff{Min: replicationMin, Max: replicationMax}
 	for {
-		err := k.learn(ctx)
+		err := k.beginOnce(ctx)
+		var failed *loginError
 		var denied *consul.DeniedError
-		if !errors.As(err, &denied) { // what else is amiss the start itself will say
-			return nil
+		if !errors.As(err, &failed) && !errors.As(err, &denied) {
+			return err
 		}
 		if pace.Wait(ctx, retry.Next()) != nil {
 			return err
 		}
 	}
+}
+
+func (k *tokenKeeper) beginOnce(ctx context.Context) error {
+	tokens, err := k.read()
+	if err != nil {
+		return err
+	}
+	k.client.SetTokens(tokens)
+	err = k.learn(ctx)
+	var denied *consul.DeniedError
+	if errors.As(err, &denied) {
+		return err
+	}
+	return nil // what else is amiss the start itself will say
 }
 
 // read implements consul.ReadTokens.
@@ -121,13 +134,30 @@ func (k *tokenKeeper) findNone(before *held) error {
 
 // exchange logs in by an identity.
 func (k *tokenKeeper) exchange(ctx context.Context, rank int, source tokenSource, identity string) error {
+	if k.running.Load() && time.Now().Before(k.notBefore) {
+		return errors.New("a login has just failed")
+	}
 	token, err := k.client.Login(ctx, k.spec.Consul.AuthMethod, identity, map[string]string{"nomad-alloc": k.task.AllocID, "nomad-task": k.task.Name})
 	if err != nil {
-		return fmt.Errorf("exchange %s for an ACL token: %w; `nomad setup consul` makes the method, and a binding rule has to give service:write on the service and its sidecar", source.name, err)
+		k.notBefore = time.Now().Add(k.failed.Next())
+		return &loginError{source.name, err}
 	}
+	k.failed.Reset()
 	k.now.Store(&held{source: source, rank: rank, token: token})
 	return nil
 }
+
+// loginError says that an identity was not exchanged.
+type loginError struct {
+	identity string
+	err      error
+}
+
+func (e *loginError) Error() string {
+	return fmt.Sprintf("exchange %s for an ACL token: %v; `nomad setup consul` makes the method, and a binding rule has to give service:write on the service and its sidecar", e.identity, e.err)
+}
+
+func (e *loginError) Unwrap() error { return e.err }
 
 // attach takes up what lies there, and exchanges nothing: an earlier life of the plugin
 // has.

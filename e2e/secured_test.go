@@ -18,8 +18,8 @@ import (
 	"nomad-driver-connect/e2e/agents"
 )
 
-// secured is a cluster whose Consul allows nothing without a token, and talks to nobody
-// without a certificate; Nomad's identities are set up by its own command.
+// secured is a cluster whose Consul allows nothing without a token, and whose API talks to
+// nobody without a certificate; Nomad's identities are set up by its own command.
 type secured struct {
 	*mesh
 	ca *authority

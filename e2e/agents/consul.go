@@ -34,8 +34,8 @@ type ConsulOptions struct {
 	Config    string // HCL that goes before the rest
 
 	// TLS is a directory with ca.pem, cert.pem and key.pem, with which the agent proves who
-	// it is, and wants its clients to: over HTTPS, and over gRPC, which is without TLS no
-	// more. Empty for none of that. (HTTP stays, for the test.)
+	// it is over HTTPS and gRPC, and wants its clients to over HTTPS. Empty for none of
+	// that. (HTTP stays, for the test.)
 	TLS string
 
 	// What makes it a client agent of another one's servers.
@@ -77,6 +77,9 @@ tls {
     key_file        = "%[1]s/key.pem"
     verify_incoming = true
     verify_outgoing = true
+  }
+  grpc {
+    verify_incoming = false # an Envoy proves itself by its token
   }
 }
 `
