@@ -47,7 +47,7 @@ func adminAt(socket string) *Admin {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, condition func() bool) {
+func eventually(t testing.TB, condition func() bool) {
 	t.Helper()
 	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(condition), wait.Timeout(10*time.Second), wait.Gap(5*time.Millisecond)))
 }

@@ -37,6 +37,9 @@ type Options struct {
 	// Identities gives services and tasks Consul tokens of their own.
 	Identities bool
 
+	// Confine is how the operator has proxies confined; empty for the driver's own way.
+	Confine string
+
 	// NoEnvoy leaves Envoy uninstalled. InstallEnvoy does it later.
 	NoEnvoy bool
 
@@ -117,6 +120,9 @@ func (c *Cluster) pluginConfig() string {
 	consul := ""
 	if c.opts.Consul.Token != "" {
 		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n    }", c.TokenFile())
+	}
+	if c.opts.Confine != "" {
+		consul += fmt.Sprintf("\n    confine = %q", c.opts.Confine)
 	}
 	return fmt.Sprintf(`  config {
     envoy {
