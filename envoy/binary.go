@@ -44,7 +44,7 @@ func (b Binary) Version(ctx context.Context) (string, error) {
 	path := b.Path
 	if info, err := os.Stat(path); err != nil {
 		return "", unfit("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
-	} else if info.IsDir() || info.Mode()&0o111 == 0 {
+	} else if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return "", unfit("%s is not an executable file (mode %s)", path, info.Mode())
 	}
 	root, err := os.Open("/")

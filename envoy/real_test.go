@@ -38,12 +38,13 @@ func forRealEnvoys(t *testing.T, test func(t *testing.T, path string)) {
 
 // generations are those of one real Envoy, with static listeners.
 type generations struct {
-	t    *testing.T
+	t    testing.TB
 	path string
 	dir  string
 	base uint32
 	user process.User
 
+	confine     Confine
 	concurrency int
 	tcp, tcp6   string // where its listeners are
 	raw         string // one that proxies TCP to the app
@@ -53,9 +54,9 @@ type generations struct {
 // run is where they run.
 func (g *generations) run() sidecar.Run { return sidecar.Run{Root: g.dir, Dir: g.dir, User: g.user} }
 
-func newGenerations(t *testing.T, path string, concurrency int) *generations {
+func newGenerations(t testing.TB, path string, concurrency int) *generations {
 	t.Helper()
-	g := &generations{t: t, path: path, dir: t.TempDir(), concurrency: concurrency}
+	g := &generations{t: t, path: path, dir: t.TempDir(), confine: ConfineRequired, concurrency: concurrency}
 	if os.Geteuid() == 0 {
 		g.user = process.User{Name: "envoy", UID: 81009, GID: 81009, Switch: true}
 		must.NoError(t, os.Chown(g.dir, int(g.user.UID), int(g.user.GID)))
@@ -72,7 +73,7 @@ func newGenerations(t *testing.T, path string, concurrency int) *generations {
 	return g
 }
 
-func freeAddress(t *testing.T, host string) string {
+func freeAddress(t testing.TB, host string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	must.NoError(t, err)
@@ -130,7 +131,7 @@ func (g *generations) start(epoch int) *process.Process {
 	program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: log.Name(), Stderr: log.Name()}}}
 	args := Options{BaseID: g.base, Epoch: epoch, LogLevel: "warning", Concurrency: g.concurrency, DrainTimeout: 600 * time.Second}.Args()
 	p, err := process.Start(process.Launch{Path: g.path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
-		Confinement: program.confine(Settings{Confine: ConfineRequired}, bootstrapFiles(g.bootstrap()))})
+		Confinement: program.confine(Settings{Confine: g.confine}, bootstrapFiles(g.bootstrap()))})
 	must.NoError(g.t, err)
 	g.t.Cleanup(func() {
 		_ = p.KillGroup()
@@ -199,7 +200,7 @@ type load struct {
 	longest time.Duration
 }
 
-func startLoad(t *testing.T, network, address string, every time.Duration) *load {
+func startLoad(t testing.TB, network, address string, every time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{network: network, address: address, cancel: cancel, began: time.Now()}
 	l.all.Go(func() {
@@ -385,7 +386,7 @@ func (g *generations) stream() net.Conn {
 	return conn
 }
 
-func echoes(t *testing.T, conn net.Conn) {
+func echoes(t testing.TB, conn net.Conn) {
 	t.Helper()
 	must.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 	_, err := io.WriteString(conn, "hello")

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -155,6 +156,22 @@ func TestConfinement_cgroup(t *testing.T) {
 				must.SliceEmpty(t, pids)
 			}
 		})
+	}
+}
+
+// A script starts the programs that it names, wherever they are, and no others there.
+func TestConfinement_script(t *testing.T) {
+	t.Parallel()
+	needsLandlock(t)
+	named, other := intruderPath(t), intruderPath(t)
+	for path, want := range map[string]string{
+		script(t, fmt.Sprintf("exec %q read:/etc/hosts", named)):                                "read:/etc/hosts done\n",
+		script(t, fmt.Sprintf("cd %q && exec ./intruder read:/etc/hosts", filepath.Dir(other))): "",
+	} {
+		l := Launch{Path: path, Dir: openDir(t, "/"), Env: []string{role + "=intruder"}, User: somebody, Confinement: &Confinement{}}
+		got, err := Run(t.Context(), l, ample)
+		must.NoError(t, err)
+		must.Eq(t, want, string(got.Stdout), must.Sprint(string(got.Stderr)))
 	}
 }
 

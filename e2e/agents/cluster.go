@@ -41,6 +41,9 @@ type Options struct {
 	// lines of the plugin's allow block.
 	Allow string
 
+	// Confine is how the operator has proxies confined; empty for the driver's own way.
+	Confine string
+
 	// NoEnvoy leaves Envoy uninstalled. InstallEnvoy does it later.
 	NoEnvoy bool
 
@@ -127,6 +130,9 @@ func (c *Cluster) pluginConfig() string {
 	consul := ""
 	if c.opts.Consul.Token != "" {
 		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n%s    }", c.TokenFile(), c.pluginTLS())
+	}
+	if c.opts.Confine != "" {
+		consul += fmt.Sprintf("\n    confine = %q", c.opts.Confine)
 	}
 	return fmt.Sprintf(`  config {
     envoy {
