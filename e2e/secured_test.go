@@ -186,7 +186,7 @@ func TestSecured(t *testing.T) {
 		}
 		awaitEvent(t, s.Cluster, s.client, client, since, "(its bootstrap has changed): Envoy")
 	})
-	s.undisturbed("Consul's agent restarted after that", func(since time.Time) {
+	s.undisturbed("Consul's agent restarted after that", func(time.Time) {
 		must.NoError(t, s.Consul.Snapshot(t.Context()))
 		must.NoError(t, s.Consul.Stop())
 		must.NoError(t, s.Consul.Start())
@@ -199,6 +199,7 @@ func TestSecured(t *testing.T) {
 			return err
 		})
 	})
+	s.reboots(server)
 	must.NoError(t, s.PurgeJobs(t.Context()))
 	nothingLeft(t, s.Cluster)
 	eventually(t, shortLife, func(ctx context.Context) error {
@@ -207,5 +208,33 @@ func TestSecured(t *testing.T) {
 			err = fmt.Errorf("the tokens %v are left", left)
 		}
 		return err
+	})
+}
+
+// reboots has the machine restarted: what lay in memory is gone. Who cannot have a token
+// again gives its allocation up for another one, and who can log in stays.
+func (s *secured) reboots(server string) {
+	s.t.Helper()
+	servers := s.servers
+	must.NoError(s.t, s.PowerOff(s.t.Context()))
+	back, err := agents.NextBoot(s.Dir)
+	must.NoError(s.t, err)
+	s.t.Cleanup(func() { // before the cluster is closed
+		if err := back(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	must.NoError(s.t, s.Consul.Start())
+	must.NoError(s.t, s.Consul.Await(s.t.Context()))
+	must.NoError(s.t, s.Nomad.Start())
+	for _, alloc := range servers {
+		awaitEvent(s.t, s.Cluster, alloc, server, time.Time{}, "secrets/si_token: is gone since the machine was restarted")
+	}
+	eventually(s.t, 2*time.Minute, func(ctx context.Context) error {
+		running, err := s.Nomad.Running(ctx, "echo", "server")
+		if err == nil && len(running) != 2 {
+			err = fmt.Errorf("%d servers run", len(running))
+		}
+		return errors.Join(err, s.bothAnswer(ctx))
 	})
 }
