@@ -111,8 +111,14 @@ func (s *secured) undisturbed(name string, do func(since time.Time)) {
 		_, err := s.say(ctx, fmt.Sprint("line ", n))
 		return err
 	}
-	underLoad(s.t, ask, name, 0, func() { do(time.Now()) })
+	report := measured(s.t, ask, gentleRate, name, func() { do(time.Now()) })
+	must.Eq(s.t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+	s.t.Logf("%s: %s", name, report)
 }
+
+// gentleRate is in connections a second, for each of which the example's app starts three
+// processes.
+const gentleRate = 20
 
 // logins are the tokens that a method has given and that are there still, by accessor.
 func (s *secured) logins(ctx context.Context, method string) ([]string, error) {
