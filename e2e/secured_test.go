@@ -142,6 +142,26 @@ func (s *secured) secrets(alloc *api.Allocation, task string) string {
 // and CAs that are replaced, and a restart of Consul after all that are noticed by nobody.
 func TestSecured(t *testing.T) {
 	s := newSecured(t)
+	t.Run("count", func(t *testing.T) {
+		defer tellStory(t, s.Cluster, "count")
+		c := &count{Cluster: s.Cluster}
+		c.run(t, "hook", "1")
+		c.serves(t)
+		must.NoError(t, s.PurgeJobs(t.Context()))
+		nothingLeft(t, s.Cluster)
+	})
+	t.Run("calculator", func(t *testing.T) {
+		c := &calculator{Cluster: s.Cluster}
+		c.starts(t, func() string { return c.script(t, "start_all_jobs.sh -w native") })
+		c.script(t, "stop_all_jobs.sh")
+		nothingLeft(t, s.Cluster)
+	})
+	t.Run("echo", s.echo)
+}
+
+// echo is what becomes of tokens and certificates.
+func (s *secured) echo(t *testing.T) {
+	s.t = t
 	defer tellStory(t, s.Cluster, "echo")
 	s.runEcho()
 	const server, client = "connect-proxy-echo", "connect-proxy-client"
