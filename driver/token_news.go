@@ -45,7 +45,7 @@ func (k *tokenKeeper) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := held{source: before.source, rank: before.rank, token: token, known: true}
+	h := held{source: before.source, rank: before.rank, token: token, known: true, early: early(token.Lifetime)}
 	if k.now.CompareAndSwap(before, &h) { // else another came meanwhile
 		k.later.Store(0)
 		k.emit("Acts in Consul with the ACL token " + h.String() + h.lasts())
