@@ -44,11 +44,8 @@ func (k *tokenKeeper) release(ctx context.Context, proxyID string) error {
 	if h.source.identity == "" || h.token.Secret == "" || k.isRefused(h.token.Secret) || h.hasEnded() {
 		return nil
 	}
-	gone := pace.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
-	for end := time.Now().Add(withdrawal); k.plugin.watch.Has(proxyID) && time.Now().Before(end); {
-		if err := pace.Wait(ctx, gone.Next()); err != nil {
-			return err
-		}
+	if err := k.awaitWithdrawal(ctx, proxyID); err != nil {
+		return err
 	}
 	if err := k.client.Logout(ctx, h.token.Secret); err != nil {
 		return err
@@ -60,3 +57,19 @@ func (k *tokenKeeper) release(ctx context.Context, proxyID string) error {
 // withdrawal is how long Consul may take to tell its catalog of a registration that has
 // gone.
 const withdrawal = 2 * time.Second
+
+// awaitWithdrawal waits until the catalog has a proxy no more; of one that never came up,
+// or that may not be seen, it is not known when that is.
+func (k *tokenKeeper) awaitWithdrawal(ctx context.Context, proxyID string) error {
+	watch := &k.plugin.watch
+	if proxyID == "" || !watch.Sees() {
+		return pace.Wait(ctx, withdrawal/2)
+	}
+	retry := pace.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
+	for end := time.Now().Add(withdrawal); watch.Has(proxyID) && time.Now().Before(end); {
+		if err := pace.Wait(ctx, retry.Next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
