@@ -45,6 +45,13 @@ func (w *Watch) InTouch() bool {
 	return !w.away
 }
 
+// Sees tells whether the catalog shows the node, and answers.
+func (w *Watch) Sees() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.services != nil && !w.away
+}
+
 // Has tells whether the catalog had a service when it last answered.
 func (w *Watch) Has(id string) bool {
 	w.mu.Lock()

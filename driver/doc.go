@@ -14,6 +14,7 @@
 // plugin_config.go and task_config.go (what users write), allow.go and users.go (what of
 // it is a job's to say), kinds.go and task_spec.go
 // (what is made of it), external.go (bootstraps of others), wire.go, start.go,
-// recover.go, stop.go, changed.go (what lies on the node and may change), then leaving.go,
+// recover.go, stop.go, changed.go (what lies on the node and may change), token_source.go and
+// token_keeper.go (the ACL token of a task, from where it is found to where it is given back), then leaving.go,
 // sweep.go and machine.go, which remove what is left behind, of an earlier boot, too.
 package driver

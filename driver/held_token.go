@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"nomad-driver-connect/consul"
@@ -14,11 +15,22 @@ type held struct {
 	token  consul.Token
 	known  bool // what Consul knows of it was read
 	warned bool // that it ends soon
+
+	early time.Duration // before its end it is to give way to another
 }
 
-// A token is exchanged for another when a third of its life is left, but no longer
-// before its end than endsSoon.
+// endsSoon is the longest time before its end that a token gives way to another.
 const endsSoon = 10 * time.Minute
+
+// early is about a third of a token's life, and not the same for those that were given at
+// the same time: their Envoys would all be hot restarted in one beat.
+func early(life time.Duration) time.Duration {
+	if life <= 0 {
+		return 0
+	}
+	share := min(life/3, endsSoon)
+	return share + rand.N(share/2+1)
+}
 
 func (h held) String() string {
 	source := "of " + h.source.name
@@ -41,7 +53,7 @@ func (h held) lasts() string {
 
 // isDue tells that a token is to give way to another.
 func (h held) isDue() bool {
-	return !h.token.Expires.IsZero() && time.Until(h.token.Expires) < min(h.token.Lifetime/3, endsSoon)
+	return !h.token.Expires.IsZero() && time.Until(h.token.Expires) < h.early
 }
 
 func (h held) hasEnded() bool {

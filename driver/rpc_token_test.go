@@ -185,3 +185,36 @@ func TestRPC_rebootWithoutToken(t *testing.T) {
 	next.told(w.task, "Acts in Consul with the ACL token accessor of login 1")
 	must.NoError(t, next.DestroyTask(w.task.ID, true))
 }
+
+// A method that is not there yet is waited for, and told of with what to do; logins that
+// fail are not tried again at once.
+func TestRPC_identityRefused(t *testing.T) {
+	t.Parallel()
+	w := identified(t, 0)
+	w.inSecrets("nomad_consul_default.jwt", "forged")
+	h := w.plugin()
+	_, err := w.start(h, sidecarHCL(""))
+	must.ErrorContains(t, err, `exchange the workload identity "consul_default" for an ACL token: log in to Consul at `)
+	must.ErrorContains(t, err, `by the auth method "nomad-workloads"`)
+	must.ErrorContains(t, err, "`nomad setup consul` makes the method")
+	must.True(t, structs.IsRecoverable(err))
+	must.Between(t, 3, w.consul.Requests("POST /v1/acl/login"), 12)
+	w.clean()
+
+	asked := w.consul.Requests("POST /v1/acl/login")
+	go func() {
+		for w.consul.Requests("POST /v1/acl/login") == asked {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		w.consul.Identify("forged", 0)
+	}()
+	_, err = w.start(h, sidecarHCL(""))
+	must.NoError(t, err)
+	must.NoError(t, h.DestroyTask(w.task.ID, true))
+	must.SliceEmpty(t, w.consul.Tokens())
+	w.clean()
+}

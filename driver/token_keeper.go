@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -132,33 +131,6 @@ func (k *tokenKeeper) findNone(before *held) error {
 	return nil
 }
 
-// exchange logs in by an identity.
-func (k *tokenKeeper) exchange(ctx context.Context, rank int, source tokenSource, identity string) error {
-	if k.running.Load() && time.Now().Before(k.notBefore) {
-		return errors.New("a login has just failed")
-	}
-	token, err := k.client.Login(ctx, k.spec.Consul.AuthMethod, identity, map[string]string{"nomad-alloc": k.task.AllocID, "nomad-task": k.task.Name})
-	if err != nil {
-		k.notBefore = time.Now().Add(k.failed.Next())
-		return &loginError{source.name, err}
-	}
-	k.failed.Reset()
-	k.now.Store(&held{source: source, rank: rank, token: token})
-	return nil
-}
-
-// loginError says that an identity was not exchanged.
-type loginError struct {
-	identity string
-	err      error
-}
-
-func (e *loginError) Error() string {
-	return fmt.Sprintf("exchange %s for an ACL token: %v; `nomad setup consul` makes the method, and a binding rule has to give service:write on the service and its sidecar", e.identity, e.err)
-}
-
-func (e *loginError) Unwrap() error { return e.err }
-
 // attach takes up what lies there, and exchanges nothing: an earlier life of the plugin
 // has.
 func (k *tokenKeeper) attach() error {
@@ -187,28 +159,3 @@ func (k *tokenKeeper) recall(secret string) {
 	h.token.Secret = secret
 	k.now.Store(&h)
 }
-
-// release gives back a token that an identity was exchanged for. Consul takes a
-// registration out of its catalog with the token that it was made with, so that must be
-// over. It may be repeated.
-func (k *tokenKeeper) release(ctx context.Context, proxyID string) error {
-	h := k.now.Load()
-	if h.source.identity == "" || h.token.Secret == "" || k.isRefused(h.token.Secret) || h.hasEnded() {
-		return nil
-	}
-	gone := pace.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
-	for end := time.Now().Add(withdrawal); k.plugin.watch.Has(proxyID) && time.Now().Before(end); {
-		if err := pace.Wait(ctx, gone.Next()); err != nil {
-			return err
-		}
-	}
-	if err := k.client.Logout(ctx, h.token.Secret); err != nil {
-		return err
-	}
-	k.now.Store(&held{source: h.source})
-	return nil
-}
-
-// withdrawal is how long Consul may take to tell its catalog of a registration that has
-// gone.
-const withdrawal = 2 * time.Second

@@ -45,7 +45,7 @@ func (k *tokenKeeper) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := held{source: before.source, rank: before.rank, token: token, known: true}
+	h := held{source: before.source, rank: before.rank, token: token, known: true, early: early(token.Lifetime)}
 	if k.now.CompareAndSwap(before, &h) { // else another came meanwhile
 		k.later.Store(0)
 		k.emit("Acts in Consul with the ACL token " + h.String() + h.lasts())
@@ -80,13 +80,14 @@ func (k *tokenKeeper) source() (name string, login bool) {
 // Name implements consul.Keeper.
 func (k *tokenKeeper) Name() string { return k.now.Load().String() }
 
-// Refused implements consul.Keeper. The user hears of it at once, and once.
+// Refused implements consul.Keeper. The user hears of it at once, and once. While the
+// sidecar is started a token may not be known yet.
 func (k *tokenKeeper) Refused(secret string) {
 	h := k.now.Load()
-	if secret == "" || h.token.Secret != secret {
+	if secret == "" || h.token.Secret != secret || !k.running.Load() {
 		return // it is the operator's, or another was taken meanwhile
 	}
-	if before := k.refused.Swap(&secret); !k.running.Load() || (before != nil && *before == secret) {
+	if before := k.refused.Swap(&secret); before != nil && *before == secret {
 		return
 	}
 	next := "another is taken as soon as it lies there"

@@ -2,9 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	consul "github.com/hashicorp/consul/api"
@@ -21,11 +18,8 @@ func TestCount_identities(t *testing.T) {
 	addReachable(t)
 	c := &count{Cluster: newCluster(t, agents.Options{Interface: reachable, Identities: true, Consul: agents.ConsulOptions{Token: manager}})}
 	defer func() { must.NoError(t, c.Close(context.WithoutCancel(t.Context()))) }()
-	setup := exec.CommandContext(t.Context(), filepath.Join(*tools, "nomad"), "setup", "consul", "-y", "-jwks-url", "http://"+c.Nomad.HTTP+"/.well-known/jwks.json")
-	setup.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+c.Consul.HTTP, "CONSUL_HTTP_TOKEN="+manager, "NOMAD_ADDR=http://"+c.Nomad.HTTP)
-	out, err := setup.CombinedOutput()
-	must.NoError(t, err, must.Sprint(string(out)))
-	_, _, err = c.Consul.Client.ConfigEntries().Set(&consul.ServiceIntentionsConfigEntry{
+	setUpIdentities(t, c.Cluster, manager)
+	_, _, err := c.Consul.Client.ConfigEntries().Set(&consul.ServiceIntentionsConfigEntry{
 		Kind: consul.ServiceIntentions, Name: "count-api",
 		Sources: []*consul.SourceIntention{{Name: "count-dashboard", Action: consul.IntentionActionAllow}},
 	}, nil)

@@ -111,8 +111,14 @@ func (s *secured) undisturbed(name string, do func(since time.Time)) {
 		_, err := s.say(ctx, fmt.Sprint("line ", n))
 		return err
 	}
-	underLoad(s.t, ask, name, 0, func() { do(time.Now()) })
+	report := measured(s.t, ask, gentleRate, name, func() { do(time.Now()) })
+	must.Eq(s.t, 0, report.Failed, must.Sprintf("%s; first: %v", report, report.FirstFailure))
+	s.t.Logf("%s: %s", name, report)
 }
+
+// gentleRate is in connections a second, for each of which the example's app starts three
+// processes.
+const gentleRate = 20
 
 // logins are the tokens that a method has given and that are there still, by accessor.
 func (s *secured) logins(ctx context.Context, method string) ([]string, error) {
@@ -136,6 +142,26 @@ func (s *secured) secrets(alloc *api.Allocation, task string) string {
 // and CAs that are replaced, and a restart of Consul after all that are noticed by nobody.
 func TestSecured(t *testing.T) {
 	s := newSecured(t)
+	t.Run("count", func(t *testing.T) {
+		defer tellStory(t, s.Cluster, "count")
+		c := &count{Cluster: s.Cluster}
+		c.run(t, "hook", "1")
+		c.serves(t)
+		must.NoError(t, s.PurgeJobs(t.Context()))
+		nothingLeft(t, s.Cluster)
+	})
+	t.Run("calculator", func(t *testing.T) {
+		c := &calculator{Cluster: s.Cluster}
+		c.starts(t, func() string { return c.script(t, "start_all_jobs.sh -w native") })
+		c.script(t, "stop_all_jobs.sh")
+		nothingLeft(t, s.Cluster)
+	})
+	t.Run("echo", s.echo)
+}
+
+// echo is what becomes of tokens and certificates.
+func (s *secured) echo(t *testing.T) {
+	s.t = t
 	defer tellStory(t, s.Cluster, "echo")
 	s.runEcho()
 	const server, client = "connect-proxy-echo", "connect-proxy-client"
@@ -186,7 +212,7 @@ func TestSecured(t *testing.T) {
 		}
 		awaitEvent(t, s.Cluster, s.client, client, since, "(its bootstrap has changed): Envoy")
 	})
-	s.undisturbed("Consul's agent restarted after that", func(since time.Time) {
+	s.undisturbed("Consul's agent restarted after that", func(time.Time) {
 		must.NoError(t, s.Consul.Snapshot(t.Context()))
 		must.NoError(t, s.Consul.Stop())
 		must.NoError(t, s.Consul.Start())
@@ -199,6 +225,7 @@ func TestSecured(t *testing.T) {
 			return err
 		})
 	})
+	s.reboots(server)
 	must.NoError(t, s.PurgeJobs(t.Context()))
 	nothingLeft(t, s.Cluster)
 	eventually(t, shortLife, func(ctx context.Context) error {
@@ -207,5 +234,33 @@ func TestSecured(t *testing.T) {
 			err = fmt.Errorf("the tokens %v are left", left)
 		}
 		return err
+	})
+}
+
+// reboots has the machine restarted: what lay in memory is gone. Who cannot have a token
+// again gives its allocation up for another one, and who can log in stays.
+func (s *secured) reboots(server string) {
+	s.t.Helper()
+	servers := s.servers
+	must.NoError(s.t, s.PowerOff(s.t.Context()))
+	back, err := agents.NextBoot(s.Dir)
+	must.NoError(s.t, err)
+	s.t.Cleanup(func() { // before the cluster is closed
+		if err := back(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	must.NoError(s.t, s.Consul.Start())
+	must.NoError(s.t, s.Consul.Await(s.t.Context()))
+	must.NoError(s.t, s.Nomad.Start())
+	for _, alloc := range servers {
+		awaitEvent(s.t, s.Cluster, alloc, server, time.Time{}, "secrets/si_token: is gone since the machine was restarted")
+	}
+	eventually(s.t, 2*time.Minute, func(ctx context.Context) error {
+		running, err := s.Nomad.Running(ctx, "echo", "server")
+		if err == nil && len(running) != 2 {
+			err = fmt.Errorf("%d servers run", len(running))
+		}
+		return errors.Join(err, s.bothAnswer(ctx))
 	})
 }

@@ -341,7 +341,7 @@ func (g *generations) accepts(p *process.Process) bool {
 }
 
 // hasStopped tells whether each thread of a process has: a busy machine lets some run on.
-func hasStopped(t *testing.T, pid int) bool {
+func hasStopped(t testing.TB, pid int) bool {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	must.NoError(t, err)
