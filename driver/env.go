@@ -35,10 +35,10 @@ func isTokenVariable(name string) bool {
 	return slices.Contains([]string{"CONSUL_HTTP_TOKEN", "CONSUL_TOKEN", "VAULT_TOKEN"}, name) || strings.HasPrefix(name, "NOMAD_TOKEN")
 }
 
-// decidesCode tells the variables by which the loader, the C library or a shell find code:
+// decidesCode tells the variables by which the loader, Envoy, the C library or a shell find code:
 // an operator's Envoy may be a script that starts it.
 func decidesCode(name string) bool {
-	for _, prefix := range []string{"LD_", "BASH_FUNC_", "PYTHON", "PERL5"} {
+	for _, prefix := range []string{"LD_", "ENVOY_DYNAMIC_MODULES_", "BASH_FUNC_", "PYTHON", "PERL5"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
