@@ -17,7 +17,7 @@ func (c *Client) key() agentKey {
 }
 
 type (
-	agentKey    struct {
+	agentKey struct {
 		address, grpcAddress, grpcCAFile string
 
 		ca fileID
