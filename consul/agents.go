@@ -10,13 +10,18 @@ import (
 // everybody on the node who asks the same one. The zero value is ready.
 type Agents struct{ known sync.Map } // of agentKey to agentAnswer
 
-// key tells clients apart whose agents answer differently.
+// key tells clients apart whose agents answer differently, and answers to which another
+// CA belongs.
 func (c *Client) key() agentKey {
-	return agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile}
+	return agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile, identify(c.cfg.GRPCCAFile)}
 }
 
 type (
-	agentKey    struct{ address, grpcAddress, grpcCAFile string }
+	agentKey struct {
+		address, grpcAddress, grpcCAFile string
+
+		ca fileID
+	}
 	agentAnswer struct {
 		info AgentInfo
 		at   time.Time

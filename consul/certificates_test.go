@@ -23,6 +23,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/fake"
 )
 
 // authority signs certificates.
@@ -246,4 +248,26 @@ func TestClient_socket(t *testing.T) {
 	}
 	must.Eq(t, 1, connections.Load())
 	must.Eq(t, "unix://"+path, c.Address())
+}
+
+// What Envoys verify the agent with is that of now, however fresh the agent's last answer is.
+func TestAgents_replacedCA(t *testing.T) {
+	t.Parallel()
+	agent := fake.StartConsul(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	c, err := New(Config{Address: agent.URL, GRPCCAFile: file})
+	must.NoError(t, err)
+	t.Cleanup(c.Close)
+	var agents Agents
+	for range 2 {
+		ca := string(newAuthority(t).pem)
+		must.NoError(t, os.WriteFile(file+".new", []byte(ca), 0o600))
+		must.NoError(t, os.Rename(file+".new", file))
+		for range 2 {
+			info, err := agents.Info(t.Context(), c)
+			must.NoError(t, err)
+			must.Eq(t, ca, info.XDS.CAPEM)
+		}
+	}
+	must.Eq(t, 2, agent.Requests("GET /v1/agent/self"))
 }
