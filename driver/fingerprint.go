@@ -2,13 +2,17 @@ package driver
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/pace"
+	"nomad-driver-connect/process"
 )
 
 const (
@@ -24,6 +28,9 @@ const (
 	attrConsulVersion = "driver.connect.consul.version"
 	attrKeepsSockets  = "driver.connect.keeps_sockets"
 	attrAllow         = "driver.connect.allow." // before each of what is open to jobs
+	attrConfine       = "driver.connect.confine"
+	attrLandlock      = "driver.connect.confine.landlock"
+	attrSeccomp       = "driver.connect.confine.seccomp"
 )
 
 // Fingerprint implements drivers.DriverPlugin.
@@ -84,11 +91,14 @@ func (p *Plugin) lookAtNode(ctx context.Context) *drivers.Fingerprint {
 	}
 	p.addSockets(now)
 	addAllowed(now, config)
+	unmet := addConfinement(now, config.confine(), p.confines())
 	info, err := p.consulInfo(ctx, config)
 	if info.Version != "" {
 		now.Attributes[attrConsulVersion] = pstructs.NewStringAttribute(info.Version)
 	}
 	switch {
+	case unmet != nil:
+		now.Health, now.HealthDescription = drivers.HealthStateUnhealthy, unmet.Error()
 	case err != nil:
 		now.Health, now.HealthDescription = drivers.HealthStateUnhealthy, err.Error()
 	case info.Restart != "":
@@ -116,6 +126,27 @@ func addAllowed(now *drivers.Fingerprint, config PluginConfig) {
 	for name, value := range allowed.opened() {
 		now.Attributes[attrAllow+name] = pstructs.NewStringAttribute(value)
 	}
+}
+
+// addConfinement says what the node confines its proxies with. The error says that the
+// operator wants more.
+func addConfinement(now *drivers.Fingerprint, confine envoy.Confine, kernel process.Kernel) error {
+	landlock := "none"
+	if kernel.Landlock > 0 {
+		landlock = strconv.Itoa(kernel.Landlock)
+	}
+	now.Attributes[attrConfine] = pstructs.NewStringAttribute(string(confine))
+	now.Attributes[attrLandlock] = pstructs.NewStringAttribute(landlock)
+	now.Attributes[attrSeccomp] = pstructs.NewBoolAttribute(kernel.Seccomp)
+	unmet := confine.Unmet(kernel)
+	switch {
+	case unmet == "":
+		return nil
+	case confine == envoy.ConfineRequired:
+		return errors.New(unmet)
+	}
+	now.HealthDescription += "; " + unmet
+	return nil
 }
 
 func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.AgentInfo, error) {

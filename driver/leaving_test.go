@@ -69,7 +69,7 @@ func startLeaving(t *testing.T) (*Plugin, *fake.Consul, *drivers.TaskConfig) {
 		Service: "web", StandaloneID: "web-client", Listener: sidecar.Port{Address: "127.0.0.77", Number: 21000},
 	}, node)
 	spec := sidecar.Spec{ReadyTimeout: 10 * time.Second, DrainTimeout: time.Second}
-	spec.Run = sidecar.Run{Dir: filepath.Join(config.AllocDir, "run"), Stdout: os.DevNull, Stderr: os.DevNull}
+	spec.Run = sidecar.Run{Root: config.AllocDir, Dir: filepath.Join(config.AllocDir, "run"), Stdout: os.DevNull, Stderr: os.DevNull}
 	life, err := sidecar.Start(t.Context(), spec, member, sleeper{}, sidecar.Host{
 		Emit: node.Emit, Log: p.log, Timing: sidecar.Usual(), Changed: func() (bool, error) { return false, nil },
 	})

@@ -51,8 +51,10 @@ type Plugin struct {
 	machine machine
 	root    bool
 	sockets func() error // why the sockets of a crashed Envoy cannot be kept, as a sentence
-	config  atomic.Pointer[settings]
-	envoy   atomic.Pointer[envoyProbe] // nil until there was a fitting one
+
+	confines func() process.Kernel // what the kernel has to confine proxies with
+	config   atomic.Pointer[settings]
+	envoy    atomic.Pointer[envoyProbe] // nil until there was a fitting one
 
 	nodeEnvoy atomic.Pointer[nodeEnvoy]
 }
@@ -77,9 +79,11 @@ func New(ctx context.Context, log hclog.Logger) *Plugin {
 		tasks:   newTasks(),
 		timing:  sidecar.Usual(),
 		sockets: process.CanTakeSockets,
-		environ: readEnviron(os.Getenv),
-		machine: thisMachine(),
-		root:    os.Geteuid() == 0,
+
+		confines: process.Confines,
+		environ:  readEnviron(os.Getenv),
+		machine:  thisMachine(),
+		root:     os.Geteuid() == 0,
 	}
 	p.config.Store(&settings{})
 	return p

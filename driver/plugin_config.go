@@ -1,12 +1,14 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
+	"nomad-driver-connect/envoy"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -25,6 +27,7 @@ type PluginConfig struct {
 	Drain      *DrainConfig      `codec:"drain"`
 	HotRestart *HotRestartConfig `codec:"hot_restart"`
 	Allow      *AllowConfig      `codec:"allow"`
+	Confine    string            `codec:"confine"` // auto, required, off
 }
 
 // ConsulConfig says how to reach the Consul agent of this node. What is not
@@ -98,6 +101,11 @@ func (c PluginConfig) spread() (d time.Duration, never bool, err error) {
 	return d, false, nil
 }
 
+// confine is how the node's proxies are kept to what a proxy needs.
+func (c PluginConfig) confine() envoy.Confine {
+	return cmp.Or(envoy.Confine(c.Confine), envoy.ConfineAuto)
+}
+
 // validate finds what an operator got wrong. That Envoy is missing is not among
 // it: the fingerprint says so, and notices when it appears.
 func (c PluginConfig) validate() error {
@@ -111,6 +119,9 @@ func (c PluginConfig) validate() error {
 		return err
 	}
 	if _, err := newAllow(c.Allow, machineAccounts); err != nil {
+		return err
+	}
+	if err := oneOf("confine", string(c.confine()), envoy.Confines()...); err != nil {
 		return err
 	}
 	_, err := envoySettings(c.Envoy, nil, 1)
@@ -136,6 +147,7 @@ func pluginConfigSpec() *hclspec.Spec {
 			"grpc_address":    hclspec.NewAttr("grpc_address", "string", false),
 			"grpc_ca_file":    hclspec.NewAttr("grpc_ca_file", "string", false),
 		})),
+		"confine": hclspec.NewAttr("confine", "string", false),
 		"hot_restart": hclspec.NewBlock("hot_restart", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"spread": hclspec.NewAttr("spread", "string", false),
 		})),

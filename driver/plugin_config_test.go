@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/envoy"
 )
 
 func TestPluginConfig_spread(t *testing.T) {
@@ -28,4 +30,15 @@ func TestPluginConfig_spread(t *testing.T) {
 		must.ErrorContains(t, err, `nor "never"`)
 		must.ErrorContains(t, config.validate(), "hot_restart.spread")
 	}
+}
+
+func TestPluginConfig_confine(t *testing.T) {
+	t.Parallel()
+	must.Eq(t, envoy.ConfineAuto, PluginConfig{}.confine())
+	for _, text := range envoy.Confines() {
+		config := PluginConfig{Confine: text}
+		must.Eq(t, envoy.Confine(text), config.confine())
+		must.NoError(t, config.validate())
+	}
+	must.ErrorContains(t, PluginConfig{Confine: "yes"}.validate(), `confine: "yes" is unknown; it is one of auto, required, off`)
 }

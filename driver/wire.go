@@ -78,6 +78,7 @@ func (x *proxy) host() sidecar.Host {
 // when the job does not name one.
 func (x *proxy) envoySettings() (envoy.Settings, error) {
 	settings := x.spec.Envoy
+	settings.Confine = x.plugin.config.Load().confine()
 	if !settings.Named {
 		path, err := envoyPath(orZero(x.plugin.config.Load().Envoy).Path)
 		if err != nil {

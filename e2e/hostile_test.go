@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/e2e/agents"
 )
@@ -196,6 +199,24 @@ func TestHostile_open(t *testing.T) {
 	victim := openVictim(t, c)
 	traps := setTraps(t, c)
 	try(t, c, victim, traps, programsOfItsOwn(t, c, traps))
+	t.Run("a program that becomes a FIFO", func(t *testing.T) { swapProgram(t, c, traps) })
+}
+
+// swapProgram puts what nobody ever opens from the other side in the place of a program that
+// runs: the sidecar can be told to restart, and stops in time.
+func swapProgram(t *testing.T, c *agents.Cluster, traps *traps) {
+	t.Helper()
+	path := filepath.Join(traps.dir, "envoy")
+	must.NoError(t, os.Link(c.Envoy(), path))
+	_, err := c.Nomad.Run(t.Context(), mistakeJob("swap", "", withSidecar("", fmt.Sprintf("envoy {\n path = %q\n}", path))))
+	must.NoError(t, err)
+	alloc := awaitRunning(t, c, "swap", "g")
+	must.NoError(t, unix.Mkfifo(path+".fifo", 0o777))
+	must.NoError(t, os.Rename(path+".fifo", path))
+	must.NoError(t, c.Nomad.Client.Allocations().Signal(alloc, nil, "proxy", "SIGHUP"))
+	began := time.Now()
+	must.NoError(t, c.Nomad.Purge(t.Context(), "swap"))
+	must.Less(t, 20*time.Second, time.Since(began))
 }
 
 // wordsOfTheOperator are what a job cannot choose.

@@ -199,7 +199,7 @@ func programsOfItsOwn(t *testing.T, c *agents.Cluster, traps *traps) []attempt {
 	program := func(name, text string) string {
 		path := filepath.Join(traps.dir, name)
 		must.NoError(t, os.WriteFile(path, []byte(text), 0o755))
-		return withSidecar("", fmt.Sprintf("ready {\n timeout = \"3s\"\n}\nenvoy {\n path = %q\n}", path))
+		return withSidecar("", fmt.Sprintf("ready {\n timeout = \"5s\"\n}\nenvoy {\n path = %q\n}", path))
 	}
 	named := func(path string) string { return withSidecar("", fmt.Sprintf("envoy {\n path = %q\n}", path)) }
 	args := func(args string) string {
@@ -207,7 +207,7 @@ func programsOfItsOwn(t *testing.T, c *agents.Cluster, traps *traps) []attempt {
 	}
 	const kind = "the look at the file"
 	return []attempt{
-		{name: "a program that prints without an end", by: "64 KB, 10 s", config: program("yes", "#!/bin/sh\nexec yes "+marker+"\n"), event: "is not an Envoy"},
+		{name: "a program that prints without an end", by: "64 KB, 10 s", config: program("yes", "#!/bin/sh\nexec yes "+marker+"\n"), event: "did not end within 10s"},
 		{name: "a program that hangs", by: "10 s", config: program("hangs", "#!/bin/sh\nexec sleep "+marker+"\n"), event: "--version"},
 		{name: "a program that leaves its session", by: "a cgroup of its own",
 			config: program("daemon", "#!/bin/sh\n(setsid sh -c 'sleep "+marker+" &' &)\n"), event: "is not an Envoy"},
@@ -215,12 +215,12 @@ func programsOfItsOwn(t *testing.T, c *agents.Cluster, traps *traps) []attempt {
 			config: program("later", answers+"exit;; esac\n(setsid sh -c 'sleep "+marker+" &' &)\nexec sleep "+marker+"\n"), event: "Envoy"},
 		{name: "a FIFO", by: kind, config: named(traps.fifo), event: "is not an executable file"},
 		{name: "a device", by: kind, config: named(traps.device), event: "is not an executable file"},
-		{name: "a directory", by: kind, config: named(traps.dir), event: "is not an executable file"},
+		{name: "a directory", by: kind, config: named(traps.dir), event: "there is no Envoy at"},
 		{name: "ten gigabytes", by: kind, config: named(traps.huge), event: "is not an executable file"},
 		{name: "a program that becomes root", by: "no_new_privs", config: named("/usr/bin/passwd"), event: "is not an Envoy"},
 		{name: "a log in root's place", by: "the proxy's own user", config: args(fmt.Sprintf("\"--log-path\", %q", traps.secret)), event: "Envoy"},
 		{name: "another bootstrap", by: "the driver", config: args(`"--config-path", "/etc/x"`), event: `"--config-path" cannot be given`},
 		{name: "another bootstrap in YAML", by: "the driver", config: args(`"--config-yaml", "{}"`), event: `"--config-yaml" cannot be given`},
-		{name: "an admin API for all", by: "the driver", config: args(`"--admin-address-path", "/tmp/x"`), event: "Envoy"},
+		{name: "a wrapper of Envoy", by: "nobody: it is one", config: program("wrapper", "#!/bin/sh\nexec "+c.Envoy()+" \"$@\"\n")},
 	}
 }

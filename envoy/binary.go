@@ -33,6 +33,8 @@ type Binary struct {
 	// Cgroup and Network are those of the task that it runs for, if any.
 	Cgroup  process.Cgroup
 	Network process.Network
+
+	Confinement *process.Confinement // nil for none
 }
 
 // Version asks a binary for its version ("1.36.4"), as the user who will run it.
@@ -42,7 +44,7 @@ func (b Binary) Version(ctx context.Context) (string, error) {
 	path := b.Path
 	if info, err := os.Stat(path); err != nil {
 		return "", unfit("%s: %w; install Envoy, or say where it is with envoy { path = … }", path, errors.Unwrap(err))
-	} else if info.IsDir() || info.Mode()&0o111 == 0 {
+	} else if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return "", unfit("%s is not an executable file (mode %s)", path, info.Mode())
 	}
 	root, err := os.Open("/")
@@ -129,7 +131,7 @@ var wholeBootstrap = regexp.MustCompile(`: \{".*$`)
 
 // run lets the binary do one thing, and end.
 func (b Binary) run(ctx context.Context, l process.Launch) (process.Result, error) {
-	l.Path, l.User, l.Cgroup, l.Network = b.Path, b.User, b.Cgroup, b.Network
+	l.Path, l.User, l.Cgroup, l.Network, l.Confinement = b.Path, b.User, b.Cgroup, b.Network, b.Confinement
 	return process.Run(ctx, l, process.Limit{Time: probeTimeout, Output: probeOutput})
 }
 

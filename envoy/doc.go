@@ -31,6 +31,7 @@
 //	outdated.go      whether that is what it should run with
 //	control.go       how a generation that answers is spoken with
 //	args.go          the command line, and what users may add to it
+//	confinement.go   what Envoy may do of what its user may; named_files.go: its files
 //	binary.go        is the file an Envoy, and what does it make of a bootstrap
 //	admin.go         how the admin API is reached; how far Envoy has come
 //	ping.go          whether it is alive, at little cost

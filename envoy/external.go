@@ -108,7 +108,7 @@ func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar
 	} else if at := e.control.api.Load().Address(); external.Admin != at {
 		return nil, fmt.Errorf("its admin API is to move from %s to %s; restart the task for that", at.Address, external.Admin.Address)
 	}
-	return e.launch(settings, external.Content, epoch, func() ([]*os.File, error) {
+	return e.launch(settings, external.Content, epoch, namedFiles{write: []string{e.file.AllocDir}}, func() ([]*os.File, error) {
 		dir, err := os.Open(e.file.AllocDir)
 		return []*os.File{dir}, err
 	}), nil

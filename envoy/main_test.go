@@ -51,7 +51,7 @@ func adminAt(socket string) *Admin {
 func runIn(dir string) sidecar.Run { return sidecar.Run{Root: dir, Dir: dir} }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, condition func() bool) {
+func eventually(t testing.TB, condition func() bool) {
 	t.Helper()
 	must.Wait(t, wait.InitialSuccess(wait.BoolFunc(condition), wait.Timeout(10*time.Second), wait.Gap(5*time.Millisecond)))
 }

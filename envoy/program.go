@@ -23,6 +23,7 @@ type Settings struct {
 	Named       bool     // the job named it, and is wrong when it is no Envoy
 	Args        []string // appended to the driver's own
 	Concurrency int      // worker threads, at least 1
+	Confine     Confine  // how it is kept to what a proxy needs
 	LogLevel    string   // trace, debug, info, warning, error, critical, off
 
 	// DrainTimeout is how long a generation takes to leave after a hot restart, in
@@ -78,7 +79,10 @@ func (*program) Epoch(args []string) (int, bool) { return EpochOf(args) }
 // Preflight implements sidecar.Program.
 func (p *program) Preflight(ctx context.Context) error {
 	settings, err := p.Settings()
-	if err != nil || settings.Version != "" {
+	if err != nil {
+		return err
+	}
+	if err := p.judgeNode(settings.Confine, process.Confines()); err != nil || settings.Version != "" {
 		return err
 	}
 	p.version, err = p.binary(settings).Version(ctx)
@@ -115,16 +119,18 @@ func (p *program) recover(running *process.Process) ([]byte, error) {
 }
 
 func (p *program) binary(s Settings) Binary {
-	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network}
+	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network, Confinement: p.confine(s, namedFiles{})}
 }
 
-// launch is that of a generation with a bootstrap; more is what it finds open
-// besides.
-func (p *program) launch(s Settings, content []byte, epoch int, more func() ([]*os.File, error)) *sidecar.Launch {
+// launch is that of a generation with a bootstrap. It needs files beside those that are
+// named there; more is what it finds open besides.
+func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles, more func() ([]*os.File, error)) *sidecar.Launch {
 	l := &sidecar.Launch{
 		Path:    s.Path,
 		Version: s.Version,
 		Config:  content,
+
+		Confinement: p.confine(s, bootstrapFiles(content).with(files)),
 		Args: Options{
 			BaseID:       p.base,
 			Epoch:        epoch,
@@ -170,7 +176,9 @@ func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	return p.binary(s).Validate(ctx, p.Run, p.Run.Env, file)
+	binary := p.binary(s)
+	binary.Confinement = l.Confinement
+	return binary.Validate(ctx, p.Run, p.Run.Env, file)
 }
 
 // makeRoom takes back the word of a generation that died while it initialized: no

@@ -38,25 +38,34 @@ func forRealEnvoys(t *testing.T, test func(t *testing.T, path string)) {
 
 // generations are those of one real Envoy, with static listeners.
 type generations struct {
-	t    *testing.T
+	t    testing.TB
 	path string
 	dir  string
 	base uint32
+	user process.User
 
+	confine     Confine
 	concurrency int
 	tcp, tcp6   string // where its listeners are
 	raw         string // one that proxies TCP to the app
 	app         net.Listener
 }
 
-func newGenerations(t *testing.T, path string, concurrency int) *generations {
+// run is where they run.
+func (g *generations) run() sidecar.Run { return sidecar.Run{Root: g.dir, Dir: g.dir, User: g.user} }
+
+func newGenerations(t testing.TB, path string, concurrency int) *generations {
 	t.Helper()
-	g := &generations{t: t, path: path, dir: t.TempDir(), concurrency: concurrency}
+	g := &generations{t: t, path: path, dir: t.TempDir(), confine: ConfineRequired, concurrency: concurrency}
+	if os.Geteuid() == 0 {
+		g.user = process.User{Name: "envoy", UID: 81009, GID: 81009, Switch: true}
+		must.NoError(t, os.Chown(g.dir, int(g.user.UID), int(g.user.GID)))
+	}
 	g.tcp, g.tcp6, g.raw = freeAddress(t, "127.66.1.1"), freeAddress(t, "::"), freeAddress(t, "127.66.1.2")
 	var err error
-	g.base, err = ClaimSharedMemory(runIn(g.dir))
+	g.base, err = ClaimSharedMemory(g.run())
 	must.NoError(t, err)
-	t.Cleanup(func() { must.NoError(t, RemoveSharedMemory(g.dir, process.User{})) })
+	t.Cleanup(func() { must.NoError(t, RemoveSharedMemory(g.dir, g.user)) })
 	g.app, err = net.Listen("tcp", "127.66.1.3:0")
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = g.app.Close() })
@@ -64,7 +73,7 @@ func newGenerations(t *testing.T, path string, concurrency int) *generations {
 	return g
 }
 
-func freeAddress(t *testing.T, host string) string {
+func freeAddress(t testing.TB, host string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	must.NoError(t, err)
@@ -108,9 +117,9 @@ func (g *generations) start(epoch int) *process.Process {
 	g.t.Helper()
 	if epoch > 0 {
 		must.NoError(g.t, sharedMemoryOf(g.base).ClearInitializing())
-		must.NoError(g.t, awaitParent(runIn(g.dir), g.base, epoch-1))
+		must.NoError(g.t, awaitParent(g.run(), g.base, epoch-1))
 	}
-	file, err := secretFile("bootstrap.json", g.bootstrap(), process.User{})
+	file, err := secretFile("bootstrap.json", g.bootstrap(), g.user)
 	must.NoError(g.t, err)
 	defer func() { _ = file.Close() }()
 	dir, err := os.Open(g.dir)
@@ -119,8 +128,10 @@ func (g *generations) start(epoch int) *process.Process {
 	log, err := os.OpenFile(filepath.Join(g.dir, fmt.Sprintf("log.%d", epoch)), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	must.NoError(g.t, err)
 	defer func() { _ = log.Close() }()
+	program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: log.Name(), Stderr: log.Name()}}}
 	args := Options{BaseID: g.base, Epoch: epoch, LogLevel: "warning", Concurrency: g.concurrency, DrainTimeout: 600 * time.Second}.Args()
-	p, err := process.Start(process.Launch{Path: g.path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}})
+	p, err := process.Start(process.Launch{Path: g.path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
+		Confinement: program.confine(Settings{Confine: g.confine}, bootstrapFiles(g.bootstrap()))})
 	must.NoError(g.t, err)
 	g.t.Cleanup(func() {
 		_ = p.KillGroup()
@@ -134,7 +145,7 @@ func (g *generations) start(epoch int) *process.Process {
 }
 
 func (g *generations) admin() *Admin {
-	return NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, runIn(g.dir))
+	return NewAdmin(bootstrap.AdminAddress{Network: "unix", Address: adminSocket}, g.run())
 }
 
 // ready waits until the generation of an epoch has the listeners.
@@ -168,7 +179,7 @@ func (g *generations) standIn(epoch int, kept []process.Listener) (done chan str
 	done = make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := StandIn(g.t.Context(), runIn(g.dir), g.base, epoch, kept); err != nil {
+		if err := StandIn(g.t.Context(), g.run(), g.base, epoch, kept); err != nil {
 			g.t.Error(err)
 		}
 	}()
@@ -189,7 +200,7 @@ type load struct {
 	longest time.Duration
 }
 
-func startLoad(t *testing.T, network, address string, every time.Duration) *load {
+func startLoad(t testing.TB, network, address string, every time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{network: network, address: address, cancel: cancel, began: time.Now()}
 	l.all.Go(func() {
@@ -347,7 +358,7 @@ func (g *generations) stream() net.Conn {
 	return conn
 }
 
-func echoes(t *testing.T, conn net.Conn) {
+func echoes(t testing.TB, conn net.Conn) {
 	t.Helper()
 	must.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 	_, err := io.WriteString(conn, "hello")
@@ -395,6 +406,52 @@ func TestReal_leftAlone(t *testing.T) {
 		for _, stream := range streams[1:] {
 			echoes(t, stream)
 		}
+	})
+}
+
+// An Envoy hands over to one of another version, and that to the first again, each confined
+// as the last one was, and refuses nobody meanwhile.
+func TestReal_upgrade(t *testing.T) {
+	paths := strings.Split(*realEnvoys, ",")
+	if len(paths) < 2 {
+		t.Skip("it needs two real Envoys (make test names them)")
+	}
+	g := newGenerations(t, paths[0], 2)
+	loads := g.loads()
+	for epoch := range 4 {
+		g.path = paths[epoch%2]
+		g.start(epoch)
+		g.ready(epoch)
+		if epoch == 0 {
+			for _, l := range loads {
+				l.mark()
+			}
+		}
+	}
+	for _, l := range loads {
+		l.refusesNobody(t)
+	}
+}
+
+// What Envoy says of a bootstrap it says confined as well, of one that is good and of one
+// that is not.
+func TestReal_validate(t *testing.T) {
+	forRealEnvoys(t, func(t *testing.T, path string) {
+		g := newGenerations(t, path, 1)
+		program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user}}}
+		validate := func(content string) error {
+			file, err := secretFile("bootstrap.json", []byte(content), g.user)
+			must.NoError(t, err)
+			defer func() { _ = file.Close() }()
+			binary := program.binary(Settings{Path: path, Confine: ConfineRequired})
+			binary.Confinement = program.confine(Settings{Confine: ConfineRequired}, bootstrapFiles([]byte(content)))
+			return binary.Validate(t.Context(), g.run(), nil, file)
+		}
+		must.NoError(t, validate(string(g.bootstrap())))
+		must.ErrorContains(t, validate(`{"no_such_field": 1}`), "INVALID_ARGUMENT")
+		version, err := program.binary(Settings{Path: path, Confine: ConfineRequired}).Version(t.Context())
+		must.NoError(t, err)
+		must.StrHasPrefix(t, "1.", version)
 	})
 }
 

@@ -87,7 +87,7 @@ func (r *Rendered) Next(ctx context.Context, at sidecar.Place, epoch int) (*side
 		return nil, fmt.Errorf("render the bootstrap: %w", err)
 	}
 	r.control.asks("the Consul agent at " + agent.String())
-	next := r.launch(settings, content, epoch, nothingMore)
+	next := r.launch(settings, content, epoch, entryFiles(in), nothingMore)
 	if epoch > 0 {
 		return next, nil
 	}

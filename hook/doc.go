@@ -50,7 +50,8 @@
 //	sidecar_task           goes over the task field by field. With another driver its config is
 //	                       left out (a warning says so); without one, or with driver =
 //	                       "connect", the config has keys of this driver; bootstrap {}, which
-//	                       bridge mode wants there, goes
+//	                       bridge mode wants there, goes. Of a user and of what else the
+//	                       operator must have opened to jobs a warning tells
 //
 // Every task but the sidecar itself gets NOMAD_UPSTREAM_{ADDR,IP,PORT}_<destination>
 // unless it sets them. What its other variables take from them is written out:

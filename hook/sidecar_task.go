@@ -24,6 +24,9 @@ func (s *service) override(with *api.SidecarTask) error {
 	if err != nil {
 		return err
 	}
+	if closed := closedFields(with.User, config); len(closed) > 0 {
+		s.warn("sidecar_task has %s, which jobs may say where the operator has opened it (allow {} in the plugin's config)", strings.Join(closed, ", "))
+	}
 	t := s.task
 	maps.Copy(t.Config, config)
 	set(&t.Name, with.Name)
@@ -70,6 +73,33 @@ func (s *service) ownConfig(with *api.SidecarTask) (map[string]any, error) {
 		}
 	}
 	return config, nil
+}
+
+// closedFields are those that are the operator's until it opens them.
+func closedFields(user string, config map[string]any) (found []string) {
+	if user != "" {
+		found = append(found, "user")
+	}
+	for _, field := range []string{"consul.address", "envoy.args", "envoy.path", "envoy.user"} {
+		block, key, _ := strings.Cut(field, ".")
+		if hasKey(config[block], key) {
+			found = append(found, "config."+field)
+		}
+	}
+	return found
+}
+
+// hasKey knows a block in the shapes of HCL and of JSON.
+func hasKey(block any, key string) bool {
+	switch b := block.(type) {
+	case map[string]any:
+		return b[key] != nil
+	case []map[string]any:
+		return slices.ContainsFunc(b, func(one map[string]any) bool { return one[key] != nil })
+	case []any:
+		return slices.ContainsFunc(b, func(one any) bool { return hasKey(one, key) })
+	}
+	return false
 }
 
 // isDropIn knows the block by which a job says, for bridge mode, that Nomad writes

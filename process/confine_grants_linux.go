@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -54,7 +55,8 @@ func (c *Confinement) grants(program string) []grant {
 }
 
 // executes are what must be executed to start a program: its file, and the one that loads
-// its libraries. A script starts others, which are not known.
+// its libraries. A script starts others: those that it names by their paths, and those in
+// the usual places.
 func executes(program string) []grant {
 	grants := []grant{{program, mayExecute}}
 	f, err := openRegular(program)
@@ -62,18 +64,28 @@ func executes(program string) []grant {
 		return grants // the start will say what is wrong
 	}
 	defer func() { _ = f.Close() }()
-	magic := make([]byte, 2)
-	if _, err := io.ReadFull(f, magic); err == nil && string(magic) == "#!" {
-		for _, dir := range append([]string{filepath.Dir(program)}, programDirs...) {
-			grants = append(grants, grant{dir, mayExecute | mayRead})
+	text := make([]byte, maxScript)
+	n, _ := io.ReadFull(f, text) // it is shorter
+	if text = text[:n]; !strings.HasPrefix(string(text), "#!") {
+		return append(grants, loaderOf(f)...)
+	}
+	for _, dir := range append([]string{filepath.Dir(program)}, programDirs...) {
+		grants = append(grants, grant{dir, mayExecute | mayRead})
+	}
+	for _, path := range absolutePath.FindAllString(string(text), -1) {
+		if named, err := openRegular(path); err == nil {
+			grants = append(append(grants, grant{path, mayExecute}), loaderOf(named)...)
+			_ = named.Close()
 		}
-		return append(grants, loaders()...)
 	}
-	if loader := loaderOf(f); loader != "" {
-		grants = append(grants, grant{loader, mayExecute})
-	}
-	return grants
+	return append(grants, loaders()...)
 }
+
+// maxScript is how much of a script is read.
+const maxScript = 64 << 10
+
+// absolutePath is one as it stands in a script.
+var absolutePath = regexp.MustCompile("/[^\\s\"'`;|&()<>$*?\\\\]+")
 
 // openRegular opens a file, and nothing else: a FIFO would be waited for.
 func openRegular(path string) (*os.File, error) {
@@ -88,23 +100,21 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// loaderOf is what a program names as its interpreter; empty for one that needs none.
-func loaderOf(f io.ReaderAt) string {
+// loaderOf is what a program names as its interpreter; nothing for one that needs none.
+func loaderOf(f io.ReaderAt) []grant {
 	program, err := elf.NewFile(f)
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, part := range program.Progs {
 		if part.Type != elf.PT_INTERP || part.Filesz > unix.PathMax {
 			continue
 		}
-		name, err := io.ReadAll(part.Open())
-		if err != nil {
-			return ""
+		if name, err := io.ReadAll(part.Open()); err == nil {
+			return []grant{{strings.TrimRight(string(name), "\x00"), mayExecute}}
 		}
-		return strings.TrimRight(string(name), "\x00")
 	}
-	return ""
+	return nil
 }
 
 // loaders are those of the machine.

@@ -50,6 +50,9 @@ func Start(l Launch) (*Process, error) {
 		attr.Sys.Credential = &syscall.Credential{Uid: l.User.UID, Gid: l.User.GID}
 	}
 	l.keepLowPorts(attr.Sys)
+	if err := setLimits(); err != nil {
+		return nil, err
+	}
 	if err := l.Cgroup.limit(); err != nil {
 		return nil, err
 	}
@@ -81,8 +84,8 @@ func (p *Process) adopt() (err error) {
 	if err != nil {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	if err := errors.Join(beKillable(pid), setLimits(pid)); err != nil {
-		return errors.Join(fmt.Errorf("set the limits of process %d: %w", pid, err), p.pidfd.Close())
+	if err := beKillable(pid); err != nil {
+		return errors.Join(fmt.Errorf("have process %d be killable: %w", pid, err), p.pidfd.Close())
 	}
 	return nil
 }

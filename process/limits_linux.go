@@ -1,29 +1,29 @@
 package process
 
 import (
-	"errors"
 	"fmt"
+	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// setLimits lets a process open as many files as it could let itself, and leave no core:
-// that would hold its secrets. It does not matter when the process is gone by now.
-func setLimits(pid int) error {
-	var files unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &files); err != nil {
-		return tolerated("read its limit of open files", err)
+// setLimits has all that we start open as many files as it could let itself, and leave no
+// core: that would hold its secrets. They are our own limits, from which children have
+// theirs: to change those of another process takes a right that agents in containers often
+// do not have. (Go raises the first one for itself, and gives children the former one
+// unless it was set by package syscall.)
+var setLimits = sync.OnceValue(func() error {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
 	}
 	files.Cur = files.Max
-	return errors.Join(
-		tolerated("raise its limit of open files", unix.Prlimit(pid, unix.RLIMIT_NOFILE, &files, nil)),
-		tolerated("forbid it to leave a core", unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)),
-	)
-}
-
-func tolerated(doing string, err error) error {
-	if err == nil || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) { // EPERM: an agent without CAP_SYS_RESOURCE
-		return nil
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("raise the limit of open files to %d: %w", files.Max, err)
 	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("forbid cores: %w", err)
+	}
+	return nil
+})

@@ -145,6 +145,23 @@ func TestCommand_belongsToTask(t *testing.T) {
 	}
 }
 
+// Who leaves the session of a process is known by name as long as it is in the cgroup.
+func TestCgroup_strays(t *testing.T) {
+	t.Parallel()
+	c := machineGroup(t)
+	p, _ := startIn(t, c, "setsid sleep 300 & sleep 301 & wait")
+	eventually(t, func() bool { pids, err := c.Processes(); return err == nil && len(pids) == 3 })
+	strays := func() []string { return c.Strays([]int{p.ID.PID}) }
+	eventually(t, func() bool { return len(strays()) == 1 })
+	must.StrHasPrefix(t, `"sleep" (pid `, strays()[0])
+	must.NoError(t, p.KillGroup())
+	<-p.Done()
+	must.Len(t, 1, strays())
+	must.NoError(t, c.Kill())
+	must.SliceEmpty(t, strays())
+	must.SliceEmpty(t, Cgroup{}.Strays(nil))
+}
+
 func TestStream(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

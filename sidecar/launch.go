@@ -3,6 +3,7 @@ package sidecar
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"nomad-driver-connect/process"
@@ -37,6 +38,14 @@ func (s *Sidecar) launch(l *Launch, epoch int) (generation, error) {
 
 		Cgroup:  run.Cgroup,
 		Network: run.Network,
+
+		LowPorts:    asksForLowPort(s.place()),
+		Confinement: l.Confinement,
 	})
 	return generation{epoch: epoch, proc: proc, started: time.Now(), version: l.Version}, err
+}
+
+// asksForLowPort tells whether a field has the program listen on a port that is root's.
+func asksForLowPort(at Place) bool {
+	return slices.ContainsFunc(append(slices.Clone(at.Ports), at.Public), func(p Port) bool { return p.Number > 0 && p.Number < 1024 })
 }

@@ -144,6 +144,8 @@ type Launch struct {
 	Version string // of the program; empty when it is not known yet
 	Config  []byte // what the program reads, with its secrets
 
+	Confinement *process.Confinement // nil for a program that may do what its user may
+
 	// Check lets the program itself say what it makes of Config, and completes
 	// Version.
 	Check func(ctx context.Context) error

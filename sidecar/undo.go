@@ -3,6 +3,9 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"strings"
+
+	"nomad-driver-connect/process"
 )
 
 // undo is what takes back the steps that were done, last first. Each entry
@@ -40,7 +43,21 @@ func (s *Sidecar) kill(ctx context.Context) error {
 	for _, g := range s.running.Load().all() {
 		errs = append(errs, s.end(ctx, g))
 	}
-	return errors.Join(errors.Join(errs...), s.spec.Run.Cgroup.Kill())
+	return errors.Join(errors.Join(errs...), s.empty(s.spec.Run.Cgroup))
+}
+
+// empty ends what is left in the cgroup of the task when no generation is.
+func (s *Sidecar) empty(group process.Cgroup) error {
+	var groups []int
+	for _, g := range s.running.Load().all() {
+		groups = append(groups, g.proc.ID.PID)
+	}
+	strays := group.Strays(groups)
+	err := group.Kill()
+	if err == nil && len(strays) > 0 {
+		s.Emit("Ended what still ran in the cgroup of the task after " + s.program.Name() + ": " + strings.Join(strays, ", "))
+	}
+	return err
 }
 
 func (s *Sidecar) removeProgram(context.Context) error { return s.program.Remove() }

@@ -44,6 +44,9 @@ type Options struct {
 	// lines of the plugin's allow block.
 	Allow string
 
+	// Confine is how the operator has proxies confined; empty for the driver's own way.
+	Confine string
+
 	// NoEnvoy leaves Envoy uninstalled. InstallEnvoy does it later.
 	NoEnvoy bool
 
@@ -129,6 +132,9 @@ func (c *Cluster) pluginConfig() string {
 	consul := ""
 	if c.opts.Consul.Token != "" {
 		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n    }", c.TokenFile())
+	}
+	if c.opts.Confine != "" {
+		consul += fmt.Sprintf("\n    confine = %q", c.opts.Confine)
 	}
 	return fmt.Sprintf(`  config {
     envoy {

@@ -8,6 +8,9 @@ func sidecarTaskRows() []Row {
 	part := func(of func(*api.Task) any) Pick {
 		return func(g *api.TaskGroup) any { return of(proxyTask(g).(*api.Task)) }
 	}
+	closed := func(fields string) string {
+		return `group "g", service "web": sidecar_task has ` + fields + ", which jobs may say where the operator has opened it (allow {} in the plugin's config)"
+	}
 	return []Row{
 		{Name: "name", Group: with(`name = "mesh"`), Pick: part(func(t *api.Task) any { return []string{t.Name, t.Kind} }), Want: "\n- mesh\n- connect-native:web\n"},
 		{Name: "driver", Group: with(`driver = "connect"`), Pick: part(func(t *api.Task) any { return t.Driver }), Want: "\nconnect\n"},
@@ -38,6 +41,24 @@ func sidecarTaskRows() []Row {
 			Warning: `group "g", service "web": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"`,
 		},
 		{
+			Name: "config of the operator's", Group: with("config {\n consul {\n address = \"127.0.0.1:8500\"\n }\n envoy {\n path = \"/opt/envoy\"\n args = [\"--log-format\", \"x\"]\n }\n}"), Pick: config,
+			Want: `
+			consul:
+			  - address: 127.0.0.1:8500
+			envoy:
+			  - args:
+			      - --log-format
+			      - x
+			    path: /opt/envoy
+			service: web
+			sidecar_service:
+			  port: connect-proxy-web
+			  proxy:
+			    local_service_address: 127.0.0.1
+			`,
+			Warning: closed("config.consul.address, config.envoy.args, config.envoy.path"),
+		},
+		{
 			Name: "config of the drop-in", Group: with("driver = \"connect\"\n config {\n bootstrap {}\n}"), Pick: config,
 			Want: `
 			service: web
@@ -47,7 +68,7 @@ func sidecarTaskRows() []Row {
 			    local_service_address: 127.0.0.1
 			`,
 		},
-		{Name: "user", Group: with(`user = "envoy"`), Pick: part(func(t *api.Task) any { return t.User }), Want: "\nenvoy\n"},
+		{Name: "user", Group: with(`user = "envoy"`), Pick: part(func(t *api.Task) any { return t.User }), Want: "\nenvoy\n", Warning: closed("user")},
 		{Name: "env", Group: with("env {\n A = \"1\"\n}"), Pick: part(func(t *api.Task) any { return t.Env }), Want: "\nA: \"1\"\n"},
 		{Name: "meta", Group: with("meta {\n a = \"1\"\n}"), Pick: part(func(t *api.Task) any { return t.Meta }), Want: "\na: \"1\"\n"},
 		{Name: "resources", Group: with("resources {\n memory = 64\n memory_max = 256\n}"), Pick: part(func(t *api.Task) any { return t.Resources }), Want: "\ncpu: 250\nmemory: 64\nmemory_max: 256\n"},

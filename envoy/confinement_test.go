@@ -1,0 +1,143 @@
+package envoy
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	capi "github.com/hashicorp/consul/api"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/bootstrap"
+	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
+)
+
+func TestBootstrapFiles(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, content string
+		read, write   []string
+	}{
+		{"nothing", `{}`, nil, nil},
+		{"no JSON", `x`, nil, nil},
+		{"a certificate", `{"a": [{"tls_certificates": {"private_key": {"filename": "/k"}}}]}`, []string{"/k"}, nil},
+		{"directories that are watched", `{"watchedDirectory": {"path": "/w"}, "path_config_source": {"path": "/c"}}`, []string{"/c", "/w"}, nil},
+		{"runtime", `{"disk_layer": {"symlinkRoot": "/r"}}`, []string{"/r"}, nil},
+		{"an access log", `{"access_log": [{"typed_config": {"@type": "x/FileAccessLog", "path": "/log"}}]}`, nil, []string{"/log"}},
+		{"that of the admin API", `{"admin": {"accessLogPath": "/log"}}`, nil, []string{"/log"}},
+		{"a tap", `{"file_per_tap": {"path_prefix": "/taps/x"}}`, nil, []string{"/taps/x"}},
+		{"a socket to listen on", `{"listeners": [{"address": {"pipe": {"path": "/s"}}}]}`, nil, []string{"/s"}},
+		{"a socket to connect to", `{"clusters": [{"load_assignment": {"endpoints": [{"endpoint": {"address": {"pipe": {"path": "/s"}}}}]}}]}`, nil, nil},
+		{"a route", `{"match": {"path": "/", "prefix": "/x"}, "redirect": {"path_redirect": "/y"}}`, nil, nil},
+		{"JSON in JSON", `{"envoy_public_listener_json": "{\"tls\": {\"filename\": \"/k\"}}"}`, []string{"/k"}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got := bootstrapFiles([]byte(tc.content))
+			slices.Sort(got.read)
+			must.Eq(t, tc.read, got.read)
+			must.Eq(t, tc.write, got.write)
+		})
+	}
+}
+
+// What Envoy hears of over xDS only is known from the registration and the entries.
+func TestEntryFiles(t *testing.T) {
+	t.Parallel()
+	got := entryFiles(bootstrap.Inputs{
+		AccessLogs: &capi.AccessLogsConfig{Path: "/var/log/mesh.log"},
+		Proxy: &capi.AgentService{Proxy: &capi.AgentServiceConnectProxyConfig{
+			Config: map[string]any{"envoy_public_listener_json": `{"filename": "/key"}`},
+			Upstreams: []capi.Upstream{
+				{LocalBindSocketPath: "/sockets/web"},
+				{Config: map[string]any{"envoy_cluster_json": `{"filename": "/ca"}`}},
+			},
+		}},
+	})
+	must.Eq(t, []string{"/key", "/ca"}, got.read)
+	must.Eq(t, []string{"/var/log/mesh.log", "/sockets/web", ""}, got.write)
+	must.Eq(t, namedFiles{}, entryFiles(bootstrap.Inputs{Proxy: &capi.AgentService{}}))
+}
+
+// A file is granted with what it is replaced in; directories of everybody are not.
+func TestExisting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	dir, err := filepath.EvalSymlinks(dir)
+	must.NoError(t, err)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must.NoError(t, os.MkdirAll(at("certs/real"), 0o755))
+	must.NoError(t, os.WriteFile(at("certs/real/ca.pem"), nil, 0o600))
+	must.NoError(t, os.Mkdir(at("links"), 0o755))
+	must.NoError(t, os.Symlink(at("certs/real/ca.pem"), at("links/ca.pem")))
+	for _, tc := range []struct {
+		file string
+		want []string
+	}{
+		{at("certs/real/ca.pem"), []string{at("certs/real"), at("certs/real/ca.pem")}},
+		{at("links/ca.pem"), []string{at("certs/real"), at("links"), at("links/ca.pem")}},
+		{at("certs"), []string{at("certs")}},
+		{at("not/there/yet.log"), []string{dir, at("not/there/yet.log")}},
+		{"/yet.log", []string{"/yet.log"}},
+		{"/dev/stdout", []string{"/dev/stdout"}},
+		{"/proc/self/fd/1", []string{"/proc/self/fd/1"}},
+		{"relative.log", nil},
+		{"", nil},
+	} {
+		t.Run(tc.file, func(t *testing.T) {
+			t.Parallel()
+			got := existing([]string{tc.file})
+			if tc.file == "/dev/stdout" || tc.file == "/proc/self/fd/1" { // the ends of those are the test's own
+				must.SliceContains(t, got, tc.want[0])
+				must.SliceNotContains(t, got, filepath.Dir(tc.file))
+				return
+			}
+			must.Eq(t, tc.want, got)
+		})
+	}
+}
+
+func TestArgFiles(t *testing.T) {
+	t.Parallel()
+	got := argFiles([]string{"--log-path", "/var/log/envoy.log", "--x=/y", "--concurrency", "2"})
+	must.Eq(t, namedFiles{write: []string{"/var/log/envoy.log", "/y"}}, got)
+}
+
+func TestProgram_confine(t *testing.T) {
+	t.Parallel()
+	p := program{World: World{Run: sidecar.Run{Dir: "/run", Stdout: "/out", Stderr: "/err"}}}
+	must.Nil(t, p.confine(Settings{Confine: ConfineOff}, namedFiles{}))
+	for confine, required := range map[Confine]bool{"": false, ConfineAuto: false, ConfineRequired: true} {
+		got := p.confine(Settings{Confine: confine}, namedFiles{})
+		must.Eq(t, &process.Confinement{Write: []string{"/run", "/out", "/err", "/dev/shm"}, Required: required}, got)
+	}
+}
+
+// What the kernel lacks is said once, unless nobody wants it; who insists has no Envoy.
+func TestProgram_judgeNode(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		confine    Confine
+		kernel     process.Kernel
+		event, err string
+	}{
+		{ConfineAuto, process.Kernel{Landlock: 1, Seccomp: true}, "", ""},
+		{ConfineRequired, process.Kernel{Landlock: 1, Seccomp: true}, "", ""},
+		{ConfineAuto, process.Kernel{Seccomp: true}, "as far as this node can: the kernel has no Landlock", ""},
+		{ConfineRequired, process.Kernel{Landlock: 1}, "", "cannot be confined as confine = \"required\""},
+		{ConfineOff, process.Kernel{}, "", ""},
+	} {
+		var events string
+		p := program{World: World{Emit: func(event string) { events += event }}}
+		err := p.judgeNode(tc.confine, tc.kernel)
+		if tc.err != "" {
+			must.ErrorContains(t, err, tc.err)
+		} else {
+			must.NoError(t, err)
+		}
+		must.StrContains(t, events, tc.event)
+		must.Eq(t, tc.event == "", events == "")
+	}
+}
