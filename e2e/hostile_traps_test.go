@@ -50,9 +50,9 @@ const trapContent = "what only root reads"
 // setTraps lays them where every user may go.
 func setTraps(t *testing.T, c *agents.Cluster) *traps {
 	t.Helper()
-	dir, err := os.MkdirTemp(c.Dir, "traps-")
-	must.NoError(t, err)
-	must.NoError(t, os.Chmod(dir, 0o755))
+	dir := filepath.Join(c.Dir, "traps")
+	must.NoError(t, os.Mkdir(dir, 0o755))
+	t.Cleanup(func() { must.NoError(t, os.RemoveAll(dir)) })
 	at := func(name string) string { return filepath.Join(dir, name) }
 	traps := &traps{dir: dir, secret: at("secret"), link: at("link"), fifo: at("fifo"), huge: at("huge"), device: "/dev/zero", socket: at("docker.sock")}
 	must.NoError(t, os.WriteFile(traps.secret, []byte(trapContent), 0o600))

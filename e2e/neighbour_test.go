@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +37,7 @@ const (
 // and no way in: not in processes, files and sockets, nor by asking the agents. With what
 // people write by hand he finds both.
 func TestNeighbour(t *testing.T) {
-	c := newCluster(t, agents.Options{Identities: true, NomadToken: nomadManager, Consul: agents.ConsulOptions{Token: consulManager}})
+	c := newCluster(t, agents.Options{Identities: true, NomadToken: nomadManager, Allow: "consul_address = true", Consul: agents.ConsulOptions{Token: consulManager}})
 	t.Cleanup(func() {
 		if err := c.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
@@ -44,11 +47,13 @@ func TestNeighbour(t *testing.T) {
 	must.NoError(t, err, must.Sprint(string(out)))
 
 	ours := searchNode(t, c, ways[0], searched, func(job string, _ side) string { return job })
-	must.SliceEmpty(t, ours.Secrets)
-	must.SliceEmpty(t, ours.Admins)
-	must.SliceEmpty(t, ours.Sockets)
-	must.SliceEmpty(t, ours.Answers)
-	must.SliceEmpty(t, ours.Cores)
+	for what, found := range map[string][]string{"tokens": ours.Secrets, "admin APIs": ours.Admins, "sockets": ours.Sockets, "cores": ours.Cores} {
+		must.SliceEmpty(t, found, must.Sprintf("%s: %v", what, found))
+	}
+	// Nomad gives its metrics to everybody, whoever runs.
+	must.Eq(t, []string{"http://" + c.Nomad.HTTP + "/v1/metrics"}, ours.Answers)
+
+	t.Run("a Consul of an author's", func(t *testing.T) { asksWithoutToken(t, c) })
 
 	recipes := searchNode(t, c, ways[1], searchedByHand, func(job string, s side) string { return withRecipeToken(t, c, job, s) })
 	must.SliceNotEmpty(t, recipes.Secrets, must.Sprint("else the search is not worth much"))
@@ -61,6 +66,29 @@ func TestNeighbour(t *testing.T) {
 		"Envoys that take commands", len(ours.Admins), len(recipes.Admins),
 		"Envoys that would leave a core", len(ours.Cores), len(recipes.Cores),
 		strings.Join(recipes.Secrets, ", "))
+}
+
+// asksWithoutToken points a job to a Consul of its author's, where the operator allows that.
+// It is asked, and not with the plugin's token.
+func asksWithoutToken(t *testing.T, c *agents.Cluster) {
+	t.Helper()
+	var mu sync.Mutex
+	var tokens []string
+	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		tokens = append(tokens, r.Header.Get("X-Consul-Token"))
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer theirs.Close()
+	_, err := c.Nomad.Run(t.Context(), mistakeJob("fake", "", withSidecar("", fmt.Sprintf("consul {\n address = %q\n}", strings.TrimPrefix(theirs.URL, "http://")))))
+	must.NoError(t, err)
+	awaitEnd(t, c, "fake")
+	must.NoError(t, c.Nomad.Purge(t.Context(), "fake"))
+	mu.Lock()
+	defer mu.Unlock()
+	must.SliceNotEmpty(t, tokens)
+	must.SliceNotContains(t, tokens, consulManager)
 }
 
 // searchNode has somebody search a node with some sidecars.

@@ -130,7 +130,7 @@ func (s *searcher) files(root string) {
 		if err == nil && entry.Type().IsRegular() {
 			s.file(path)
 		}
-		return nil //nolint:nilerr // what he may not enter he goes past
+		return nil // what he may not enter he goes past
 	})
 }
 
