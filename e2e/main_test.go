@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "e2e: the app ends:", runApp(address))
 		os.Exit(1)
 	}
+	if os.Getenv(asSearcher) != "" {
+		if err := runSearch(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e: the search ends:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(inNamespace) == "" {
 		os.Exit(runInNamespaces())
 	}

@@ -74,6 +74,9 @@ var followed = []string{calculatorReadme, countReadme}
 func TestDocuments(t *testing.T) {
 	documents, err := filepath.Glob("../example-jobs/*/README.md")
 	must.NoError(t, err)
+	more, err := filepath.Glob("../docs/*.md")
+	must.NoError(t, err)
+	documents = append(documents, more...)
 	c := cluster(t)
 	for _, document := range append(documents, "../README.md") {
 		if slices.Contains(followed, document) {

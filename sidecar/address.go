@@ -79,7 +79,7 @@ const connectTimeout = time.Second
 // when they do.
 func (s *Sidecar) unreachable(ctx context.Context) string {
 	peers := s.place().Peers
-	if peers == (Address{}) || s.spec.Run.connect(ctx, peers) == nil {
+	if peers == (Address{}) || s.connect(ctx, peers) == nil {
 		return ""
 	}
 	elsewhere := ""
@@ -108,9 +108,9 @@ func (s *Sidecar) isPublic(l Address) bool {
 	return err == nil && l.Network == "tcp" && int(at.Port()) == s.place().Public.Number
 }
 
-// connect tells whether the program would find somebody who accepts a connection. At a
-// socket of the file system it is the program's user who must be let in.
-func (r Run) connect(ctx context.Context, to Address) error {
+// connect tells whether somebody accepts a connection, from where the program is. A
+// socket that a job names is reached with the rights of the program's user.
+func (s *Sidecar) connect(ctx context.Context, to Address) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	dial := func() error {
@@ -122,7 +122,7 @@ func (r Run) connect(ctx context.Context, to Address) error {
 		return conn.Close()
 	}
 	if to.Network == "unix" {
-		return process.AsUser(r.User, dial)
+		return process.AsUser(s.spec.Run.User, dial)
 	}
-	return r.Network.Do(dial)
+	return s.spec.Run.Network.Do(dial)
 }

@@ -58,7 +58,7 @@ func (s *supervisor) appAnswers(ctx context.Context) bool {
 	}
 	ctx, cancel := s.calm(ctx, s.Timing.News/2)
 	defer cancel()
-	s.refusal = s.spec.Run.connect(ctx, s.localAddress())
+	s.refusal = s.connect(ctx, s.localAddress())
 	return s.refusal == nil
 }
 

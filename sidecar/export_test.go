@@ -58,4 +58,6 @@ func (s *Sidecar) Attempt(ctx context.Context) (why string, next *Launch, err er
 func (d SocketDir) Make(root string, owner process.User) error { return d.make(root, owner) }
 
 // Connect tells whether the program would be let in.
-func (r Run) Connect(ctx context.Context, to Address) error { return r.connect(ctx, to) }
+func (r Run) Connect(ctx context.Context, to Address) error {
+	return (&Sidecar{spec: Spec{Run: r}}).connect(ctx, to)
+}

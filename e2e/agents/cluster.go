@@ -37,6 +37,9 @@ type Options struct {
 	// Identities gives services and tasks Consul tokens of their own.
 	Identities bool
 
+	// NomadToken turns Nomad's ACLs on; this one manages.
+	NomadToken string
+
 	// Allow is what the operator leaves to jobs besides what the example jobs need: the
 	// lines of the plugin's allow block.
 	Allow string
@@ -110,6 +113,7 @@ func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
 		PluginConfig: c.pluginConfig(),
 		Interface:    c.opts.Interface,
 		Identities:   c.opts.Identities,
+		Token:        c.opts.NomadToken,
 	}, err
 }
 
@@ -118,6 +122,7 @@ func (c *Cluster) nomadOptions(consul, cgroup string) (NomadOptions, error) {
 func (c *Cluster) Shell(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", line)
 	cmd.Env = append(os.Environ(), "NOMAD_ADDR=http://"+c.Nomad.HTTP, "CONSUL_HTTP_ADDR="+c.Consul.HTTP,
+		"NOMAD_TOKEN="+c.opts.NomadToken, "CONSUL_HTTP_TOKEN="+c.opts.Consul.Token,
 		"PATH="+c.opts.Tools+":"+filepath.Dir(c.opts.Plugin)+":"+os.Getenv("PATH"))
 	return cmd
 }

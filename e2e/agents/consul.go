@@ -108,7 +108,7 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 	args := []string{"agent"}
 	for i, content := range []string{opts.config(dir, ports), opts.Config} { // what is read last holds
 		file := filepath.Join(dir, fmt.Sprintf("consul-%d.hcl", i))
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			return nil, err
 		}
 		args = append(args, "-config-file", file)

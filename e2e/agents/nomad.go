@@ -33,6 +33,7 @@ type NomadOptions struct {
 	CgroupParent string
 	PortRange    [2]int // dynamic ports
 	Interface    string // that of the node's address; empty for loopback
+	Token        string // turns ACLs on; this one manages
 	Identities   bool   // services and tasks get tokens of their own from Consul
 }
 
@@ -43,7 +44,7 @@ func StartNomad(ctx context.Context, bin, dir string, opts NomadOptions) (*Nomad
 		return nil, err
 	}
 	n := &Nomad{HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), rpc: ports[1]}
-	if n.Client, err = api.NewClient(&api.Config{Address: "http://" + n.HTTP}); err != nil {
+	if n.Client, err = api.NewClient(&api.Config{Address: "http://" + n.HTTP, SecretID: opts.Token}); err != nil {
 		return nil, err
 	}
 	server := nomadAgent{name: "nomad-server", ports: [3]int(ports), role: serverConfig}
@@ -53,7 +54,7 @@ func StartNomad(ctx context.Context, bin, dir string, opts NomadOptions) (*Nomad
 	if err := n.Server.Start(); err != nil {
 		return nil, err
 	}
-	if err := n.awaitServer(ctx); err != nil {
+	if err := n.awaitServer(ctx, opts.Token); err != nil {
 		return nil, errors.Join(fmt.Errorf("the Nomad server does not come up, see %s: %w", n.Server.Log, err), n.StopAll())
 	}
 	if err := n.startClient(ctx, bin, dir, "nomad", opts); err != nil {
@@ -94,9 +95,17 @@ func (n *Nomad) startClient(ctx context.Context, bin, dir, name string, opts Nom
 func (n *Nomad) StopAll() error { return errors.Join(n.Stop(), n.Server.Stop()) }
 
 // awaitServer returns when clients can register: there is a leader, and it has
-// the key that it signs their identities with.
-func (n *Nomad) awaitServer(ctx context.Context) error {
+// the key that it signs their identities with. With ACLs the first token that is made
+// manages.
+func (n *Nomad) awaitServer(ctx context.Context, token string) error {
+	made := token == ""
 	return n.Server.within(ctx, time.Minute, func(ctx context.Context) error {
+		if !made {
+			if _, _, err := n.Client.ACLTokens().BootstrapOpts(token, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+				return err
+			}
+			made = true
+		}
 		keys, _, err := n.Client.Keyring().List((&api.QueryOptions{}).WithContext(ctx))
 		if err == nil && len(keys) == 0 {
 			err = errors.New("the server has no keyring yet")

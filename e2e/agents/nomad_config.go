@@ -27,6 +27,9 @@ consul {
   token   = %q
 %s
 }
+acl {
+  enabled = %t
+}
 `
 
 // identities let Nomad ask Consul for a token of each service and task; that
@@ -118,7 +121,7 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 		consul += fmt.Sprintf(secured, opts.ConsulTLS, opts.ConsulGRPC)
 		environ = os.Environ() // the plugin's config says it
 	}
-	config := fmt.Sprintf(commonConfig, data, a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken, consul) + a.role
+	config := fmt.Sprintf(commonConfig, data, a.name, a.ports[0], a.ports[1], a.ports[2], opts.Consul, opts.ConsulToken, consul, opts.Token != "") + a.role
 	file := filepath.Join(dir, "nomad.hcl")
 	return Agent{
 		Name: a.name,
@@ -127,5 +130,5 @@ func (a nomadAgent) install(bin, dir string, opts NomadOptions) (Agent, error) {
 		args: []string{"agent", "-config", file, "-log-level", "DEBUG"},
 		env: append(environ, "CONSUL_HTTP_TOKEN="+opts.ConsulToken, "TMPDIR="+tmp,
 			"PATH="+bin+":"+os.Getenv("PATH")), // Nomad's own Connect runs the consul command
-	}, os.WriteFile(file, []byte(config), 0o644)
+	}, os.WriteFile(file, []byte(config), 0o600) // the token is in it
 }
