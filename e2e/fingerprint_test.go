@@ -46,7 +46,7 @@ func TestFingerprint(t *testing.T) {
 	must.Eq(t, "1.22.7", attributes["driver.connect.consul.version"])
 	must.Eq(t, "auto", attributes["driver.connect.confine"])
 	must.NotEq(t, "", attributes["driver.connect.confine.landlock"]) // "none" with an older kernel
-	must.Eq(t, "1", attributes["driver.connect.confine.seccomp"])
+	must.Eq(t, "true", attributes["driver.connect.confine.seccomp"])
 }
 
 func awaitHealth(t *testing.T, c *agents.Cluster, detected, healthy bool, description string) {
