@@ -11,7 +11,8 @@
 // a proxy (state.go); wire.go makes objects of the data.
 //
 // One method of Nomad's driver interface, one file. Reading order: plugin.go,
-// plugin_config.go and task_config.go (what users write), kinds.go and task_spec.go
+// plugin_config.go and task_config.go (what users write), allow.go and users.go (what of
+// it is a job's to say), kinds.go and task_spec.go
 // (what is made of it), external.go (bootstraps of others), wire.go, start.go,
 // recover.go, stop.go, changed.go (what lies on the node and may change), then leaving.go,
 // sweep.go and machine.go, which remove what is left behind, of an earlier boot, too.

@@ -141,9 +141,19 @@ func (c *command) terminal(opts *drivers.ExecOptions) (process.Exit, error) {
 	}
 	go func() { _, _ = io.Copy(terminal, opts.Stdin) }()
 	go c.resize(terminal, opts.ResizeCh)
-	// Reading ends with an error when the last process has closed the terminal.
-	_, _ = io.Copy(opts.Stdout, terminal)
-	return running.Wait()
+	shown := make(chan struct{})
+	go func() { // reading ends with an error when the last process has closed the terminal
+		defer close(shown)
+		_, _ = io.Copy(opts.Stdout, terminal)
+	}()
+	exit, err := running.Wait()
+	late := time.NewTimer(slowReader)
+	defer late.Stop()
+	select {
+	case <-shown:
+	case <-late.C:
+	}
+	return exit, err
 }
 
 // resize follows the user's window.

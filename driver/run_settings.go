@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -97,20 +96,6 @@ func runSettings(task *drivers.TaskConfig, user process.User) sidecar.Run {
 		Stdout: task.StdoutPath,
 		Stderr: task.StderrPath,
 	}
-}
-
-// envoyEnv is the task's environment without its tokens.
-func envoyEnv(task *drivers.TaskConfig) []string {
-	return slices.DeleteFunc(task.EnvList(), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return isTokenVariable(name)
-	})
-}
-
-// isTokenVariable tells the variables that carry tokens; no process is given
-// them. (NOMAD_TOKEN_<name> holds a workload identity.)
-func isTokenVariable(name string) bool {
-	return slices.Contains([]string{"CONSUL_HTTP_TOKEN", "CONSUL_TOKEN", "VAULT_TOKEN"}, name) || strings.HasPrefix(name, "NOMAD_TOKEN")
 }
 
 func orZero[T any](p *T) T {

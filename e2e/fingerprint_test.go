@@ -44,6 +44,9 @@ func TestFingerprint(t *testing.T) {
 	must.Eq(t, "0.1.0", attributes["driver.connect.version"])
 	must.StrHasPrefix(t, "1.36.", attributes["driver.connect.envoy.version"])
 	must.Eq(t, "1.22.7", attributes["driver.connect.consul.version"])
+	must.Eq(t, "auto", attributes["driver.connect.confine"])
+	must.NotEq(t, "", attributes["driver.connect.confine.landlock"]) // "none" with an older kernel
+	must.Eq(t, "true", attributes["driver.connect.confine.seccomp"])
 }
 
 func awaitHealth(t *testing.T, c *agents.Cluster, detected, healthy bool, description string) {

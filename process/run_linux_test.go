@@ -150,10 +150,12 @@ func TestCgroup_strays(t *testing.T) {
 	t.Parallel()
 	c := machineGroup(t)
 	p, _ := startIn(t, c, "setsid sleep 300 & sleep 301 & wait")
-	eventually(t, func() bool { pids, err := c.Processes(); return err == nil && len(pids) == 3 })
+	t.Cleanup(func() { must.NoError(t, c.Kill()) })
 	strays := func() []string { return c.Strays([]int{p.ID.PID}) }
-	eventually(t, func() bool { return len(strays()) == 1 })
-	must.StrHasPrefix(t, `"sleep" (pid `, strays()[0])
+	eventually(t, func() bool { // it is called otherwise before it is what it will be
+		names := strays()
+		return len(names) == 1 && strings.HasPrefix(names[0], `"sleep" (pid `)
+	})
 	must.NoError(t, p.KillGroup())
 	<-p.Done()
 	must.Len(t, 1, strays())
