@@ -146,7 +146,7 @@ func (s *searcher) listeners(ctx context.Context) error {
 			address = "@" + strings.TrimRight(address[1:], "@")
 		}
 		for _, path := range []string{"/config_dump", "/server_info"} {
-			body, err := ask(ctx, l.Network, address, path)
+			_, body, err := ask(ctx, l.Network, address, path)
 			if err != nil {
 				continue
 			}
@@ -155,7 +155,7 @@ func (s *searcher) listeners(ctx context.Context) error {
 				s.found.Admins = append(s.found.Admins, address)
 			}
 		}
-		if l.Network == "unix" && opens(address) {
+		if l.Network == "unix" && letsIn(ctx, address) {
 			s.found.Sockets = append(s.found.Sockets, address)
 		}
 	}
@@ -168,7 +168,7 @@ func (s *searcher) listeners(ctx context.Context) error {
 func (s *searcher) byPath(ctx context.Context) {
 	for _, root := range s.Dirs {
 		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.Type() == fs.ModeSocket && opens(path) {
+			if err == nil && entry.Type() == fs.ModeSocket && letsIn(ctx, path) {
 				s.found.Sockets = append(s.found.Sockets, path)
 			}
 			return ctx.Err()
@@ -176,12 +176,16 @@ func (s *searcher) byPath(ctx context.Context) {
 	}
 }
 
-func opens(path string) bool {
+// letsIn tells a socket that takes a connection, unless it wants a token then: Nomad makes
+// one for each task where its API answers (secrets/api.sock), for everybody to connect to.
+func letsIn(ctx context.Context, path string) bool {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err != nil {
 		return false
 	}
-	return conn.Close() == nil
+	_ = conn.Close()
+	status, _, err := ask(ctx, "unix", path, "/v1/agent/self")
+	return err != nil || (status != http.StatusUnauthorized && status != http.StatusForbidden)
 }
 
 // api asks without a token, and notes what is told all the same.
@@ -204,7 +208,7 @@ func (s *searcher) api(ctx context.Context, url string) {
 }
 
 // ask speaks HTTP with whoever listens.
-func ask(ctx context.Context, network, address, path string) ([]byte, error) {
+func ask(ctx context.Context, network, address, path string) (status int, body []byte, err error) {
 	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -214,16 +218,16 @@ func ask(ctx context.Context, network, address, path string) ([]byte, error) {
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://x"+path, nil)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, most))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
-	return body, err
+	return resp.StatusCode, body, err
 }

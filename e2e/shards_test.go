@@ -25,6 +25,7 @@ var (
 // here. Those that count failed connections stay together: they want it quiet.
 var shardTests = [][]string{{
 	"TestCalculator", "TestCount", "TestCrash_twice", "TestFaults", "TestHotRestart",
+	"TestHostile_closed", "TestHostile_open",
 	"TestInPlace", "TestInPlace_promotion", "TestInPlace_weights", "TestInterrupted",
 	"TestNative", "TestNative_gateway", "TestNodeDrain", "TestReboot", "TestSoak",
 }}

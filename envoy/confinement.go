@@ -58,7 +58,7 @@ func (p *program) confine(s Settings, files namedFiles) *process.Confinement {
 	if s.Confine == ConfineOff {
 		return nil
 	}
-	files = files.with(argFiles(s.Args))
+	files = files.with(argFiles(s.Args)).from(p.Run.Dir)
 	return &process.Confinement{
 		Read:     existing(files.read),
 		Write:    append(existing(files.write), p.Run.Dir, p.Run.Stdout, p.Run.Stderr, sharedMemoryDir),
@@ -73,7 +73,7 @@ func existing(files []string) []string {
 	var paths []string
 	for _, file := range files {
 		if !filepath.IsAbs(file) {
-			continue // it is in the run directory
+			continue // it is nowhere
 		}
 		if info, err := os.Stat(file); err == nil && info.IsDir() {
 			paths = append(paths, file)

@@ -61,6 +61,13 @@ func TestEntryFiles(t *testing.T) {
 	must.Eq(t, namedFiles{}, entryFiles(bootstrap.Inputs{Proxy: &capi.AgentService{}}))
 }
 
+// A socket in the allocation is named from the directory that Envoy works in.
+func TestNamedFiles_from(t *testing.T) {
+	t.Parallel()
+	got := namedFiles{read: []string{"/ca", "ca"}, write: []string{"../../../alloc/tmp/web.sock", ""}}.from("/a/task/secrets/connect")
+	must.Eq(t, namedFiles{read: []string{"/ca", "/a/task/secrets/connect/ca"}, write: []string{"/a/alloc/tmp/web.sock", ""}}, got)
+}
+
 // A file is granted with what it is replaced in; directories of everybody are not.
 func TestExisting(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package envoy
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,21 @@ type namedFiles struct{ read, write []string }
 
 func (f namedFiles) with(others namedFiles) namedFiles {
 	return namedFiles{read: slices.Concat(f.read, others.read), write: slices.Concat(f.write, others.write)}
+}
+
+// from has relative paths begin in a directory, the one that Envoy works in. They may lead
+// out of it: sockets in the allocation are named so, as whole paths are too long for them.
+func (f namedFiles) from(dir string) namedFiles {
+	absolute := func(files []string) []string {
+		out := slices.Clone(files)
+		for i, file := range out {
+			if file != "" && !filepath.IsAbs(file) {
+				out[i] = filepath.Join(dir, file)
+			}
+		}
+		return out
+	}
+	return namedFiles{read: absolute(f.read), write: absolute(f.write)}
 }
 
 // bootstrapFiles are those of a bootstrap in JSON.

@@ -100,6 +100,10 @@ func StartConsul(ctx context.Context, bin, dir string, opts ConsulOptions) (*Con
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	// A server writes its log, with all tokens in it, for everybody to read.
+	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
+		return nil, err
+	}
 	free, err := FreePorts(5)
 	if err != nil {
 		return nil, err
