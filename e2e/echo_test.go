@@ -247,7 +247,7 @@ func confined(t *testing.T, m *mesh) {
 	must.StrNotContains(t, string(status), "Uid:\t0")
 	must.StrContains(t, string(status), "CapEff:\t0000000000000000")
 	must.StrContains(t, string(status), "CapBnd:\t0000000000000000")
-	must.StrContains(t, string(status), "Seccomp_filters:\t2")
+	must.StrContains(t, string(status), "Seccomp:\t2")
 
 	dir, err := os.Stat(fmt.Sprintf("/proc/%d/cwd/.", pid))
 	must.NoError(t, err)
