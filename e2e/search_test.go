@@ -202,7 +202,8 @@ func (s *searcher) api(ctx context.Context, url string) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, most))
 	s.note(url, body)
 	empty := slices.Contains([]string{"", "{}", "[]", "null"}, strings.TrimSpace(string(body)))
-	if resp.StatusCode == http.StatusOK && !empty {
+	refused := strings.Contains(string(body), "Permission denied") // with 200, where a stream has begun
+	if resp.StatusCode == http.StatusOK && !empty && !refused {
 		s.found.Answers = append(s.found.Answers, url)
 	}
 }
