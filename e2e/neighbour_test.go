@@ -116,9 +116,18 @@ func searchNode(t *testing.T, c *agents.Cluster, w way, count int, edit func(str
 	return found
 }
 
-// serve tells whether so many sidecars are in the mesh.
+// serve tells whether so many sidecars are in the mesh, and listen. (A registration without
+// a check is passing before there is an Envoy.)
 func (m *machine) serve(ctx context.Context, count int) error {
+	listeners, err := agents.ListenersOf(m.Processes("envoy"))
+	if err != nil {
+		return err
+	}
 	for i := range count {
+		port := fmt.Sprintf(":%d", side{number: i}.meshPort())
+		if !slices.ContainsFunc(listeners, func(l agents.Listener) bool { return strings.HasSuffix(l.Address, port) }) {
+			return fmt.Errorf("no Envoy listens at port %s of app-%d yet", port, i)
+		}
 		proxies, _, err := m.Consul.Client.Health().Connect(side{number: i}.name(), "", true, (&consul.QueryOptions{}).WithContext(ctx))
 		if err != nil || len(proxies) != 1 {
 			return errors.Join(fmt.Errorf("app-%d has %d sidecars", i, len(proxies)), err)
