@@ -186,6 +186,7 @@ func TestTaskSpec_mistakes(t *testing.T) {
 		{"concurrency", nil, sidecarHCL("") + "\nenvoy {\n concurrency = -1\n}", "envoy.concurrency: -1 is not a number of threads"},
 		{"args", nil, sidecarHCL("") + "\nenvoy {\n args = [\"-c\", \"x\"]\n}", `envoy.args: "-c" cannot be given: the driver renders the bootstrap`},
 		{"envoy missing", nil, sidecarHCL("") + "\nenvoy {\n path = \"/nowhere/envoy\"\n}", "envoy.path: "},
+		{"identity", nil, sidecarHCL("") + "\nconsul {\n identity = \"x/../../../../a2/proxy/secrets/nomad_mesh\"\n}", `consul.identity: "x/../../../../a2/proxy/secrets/nomad_mesh" is not the name of an identity`},
 		{"drain timeout", nil, sidecarHCL("") + "\ndrain {\n timeout = \"1500ms\"\n}", `drain.timeout: "1.5s" is not a number of whole seconds`},
 		{"timeout", nil, sidecarHCL("") + "\nready {\n timeout = \"soon\"\n}", `ready.timeout: "soon" is not a positive duration`},
 		{"root", nil, sidecarHCL("") + "\nenvoy {\n user = \"root\"\n}", `envoy.user: "root" cannot be chosen: a proxy does not run as root`},
