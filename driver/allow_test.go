@@ -42,6 +42,8 @@ func TestAllow_judge(t *testing.T) {
 		{"bootstrap, closed", AllowConfig{BootstrapPath: &shut}, TaskConfig{Bootstrap: &Bootstrap{Path: "local/x"}}, `bootstrap.path: "local/x" is not for jobs`},
 		{"Nomad's bootstrap, closed", AllowConfig{BootstrapPath: &shut}, TaskConfig{Bootstrap: &Bootstrap{}}, ""},
 		{"Consul", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{Address: "unix:///run/docker.sock"}}, `consul.address: "unix:///run/docker.sock" is not for jobs`},
+		{"Consul's xDS", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{GRPCAddress: "10.0.0.1:8502"}}, `consul.grpc_address: "10.0.0.1:8502" is not for jobs to choose on this node; leave it out, or have the operator set allow { consul_address = true }`},
+		{"Consul's xDS, open", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{GRPCAddress: "10.0.0.1:8502"}}, ""},
 		{"Consul, open", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{Address: "10.0.0.1:8500"}}, ""},
 		{"Consul on a socket", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{Address: "unix:///run/docker.sock"}}, `consul.address: "unix:///run/docker.sock" is a socket, which the plugin would open as root`},
 		{"the rest of consul", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{Namespace: "n", TokenFile: "secrets/t"}}, ""},
