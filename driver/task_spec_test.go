@@ -170,6 +170,7 @@ func TestTaskSpec_mistakes(t *testing.T) {
 		{"port out of range", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_port = 70000\n}"), "upstreams[0].local_bind_port: 70000 is not a port; it is a number from 1 to 65535"},
 		{"port negative", nil, sidecarHCL("local_service_port = -1"), "local_service_port: -1 is not a port"},
 		{"bind address", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_port = 1\n local_bind_address = \"localhost\"\n}"), `local_bind_address: "localhost" is not an IP address`},
+		{"a port of root's", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_port = 53\n local_bind_address = \"0.0.0.0\"\n}"), "upstreams[0].local_bind_port: 53 at 0.0.0.0 is a port of root's"},
 		{"socket relative", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"db.sock\"\n}"), `"db.sock" is not an absolute path`},
 		{"socket too long", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"/" + strings.Repeat("x", 120) + "\"\n}"), "has 121 characters; a socket's path may have 107 here"},
 		{"socket mode", nil, sidecarHCL("upstreams {\n destination_name = \"db\"\n local_bind_socket_path = \"/s\"\n local_bind_socket_mode = \"rw\"\n}"), `"rw" is not an octal file mode`},
