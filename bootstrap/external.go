@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -37,7 +36,7 @@ type AdminAddress struct {
 func ParseExternal(text []byte, adminSocket string) (External, error) {
 	content, err := asJSON(text)
 	if err != nil {
-		return External{}, errors.New("it is neither JSON nor YAML")
+		return External{}, err
 	}
 	var root map[string]json.RawMessage
 	if err := json.Unmarshal(content, &root); err != nil || root == nil {
@@ -68,11 +67,7 @@ func asJSON(text []byte) ([]byte, error) {
 	if json.Valid(text) {
 		return text, nil
 	}
-	var content any
-	if err := yaml.Unmarshal(text, &content); err != nil {
-		return nil, err
-	}
-	return json.Marshal(content)
+	return yamlAsJSON(text)
 }
 
 func nodeID(node json.RawMessage) (string, error) {

@@ -18,7 +18,7 @@ type AllowConfig struct {
 	EnvoyArgs     []string `codec:"envoy_args"`     // flags of envoy.args; "*" is any
 	Users         []string `codec:"users"`          // names or numbers, for user and envoy.user
 	BootstrapPath *bool    `codec:"bootstrap_path"` // bootstrap.path; open when it is not said
-	ConsulAddress bool     `codec:"consul_address"` // consul.address
+	ConsulAddress bool     `codec:"consul_address"` // consul.address and consul.grpc_address
 
 	// The numbers of the users that Nomad makes up, as in users {} of the client's config.
 	DynamicUserMin int `codec:"dynamic_user_min"`
@@ -94,6 +94,8 @@ func (a allow) judge(config TaskConfig) error {
 		return closed("bootstrap.path", b.Path, "bootstrap_path = true")
 	case c.Address != "" && !a.consulAddress:
 		return closed("consul.address", c.Address, "consul_address = true")
+	case c.GRPCAddress != "" && !a.consulAddress:
+		return closed("consul.grpc_address", c.GRPCAddress, "consul_address = true")
 	case strings.HasPrefix(c.Address, "unix:"):
 		return sidecar.Invalidf("consul.address", "%q is a socket, which the plugin would open as root; name an address and a port, or have the operator set consul { address = … } in plugin \"nomad-driver-connect\" { config { … } }", c.Address)
 	}

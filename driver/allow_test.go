@@ -42,6 +42,8 @@ func TestAllow_judge(t *testing.T) {
 		{"bootstrap, closed", AllowConfig{BootstrapPath: &shut}, TaskConfig{Bootstrap: &Bootstrap{Path: "local/x"}}, `bootstrap.path: "local/x" is not for jobs`},
 		{"Nomad's bootstrap, closed", AllowConfig{BootstrapPath: &shut}, TaskConfig{Bootstrap: &Bootstrap{}}, ""},
 		{"Consul", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{Address: "unix:///run/docker.sock"}}, `consul.address: "unix:///run/docker.sock" is not for jobs`},
+		{"Consul's xDS", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{GRPCAddress: "10.0.0.1:8502"}}, `consul.grpc_address: "10.0.0.1:8502" is not for jobs to choose on this node; leave it out, or have the operator set allow { consul_address = true }`},
+		{"Consul's xDS, open", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{GRPCAddress: "10.0.0.1:8502"}}, ""},
 		{"Consul, open", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{Address: "10.0.0.1:8500"}}, ""},
 		{"Consul on a socket", AllowConfig{ConsulAddress: true}, TaskConfig{Consul: &TaskConsulConfig{Address: "unix:///run/docker.sock"}}, `consul.address: "unix:///run/docker.sock" is a socket, which the plugin would open as root`},
 		{"the rest of consul", AllowConfig{}, TaskConfig{Consul: &TaskConsulConfig{Namespace: "n", TokenFile: "secrets/t"}}, ""},
@@ -209,7 +211,10 @@ func TestTasks_aloneAs(t *testing.T) {
 	must.ErrorContains(t, known.aloneAs(config("a2", "nomad-80001")), `user: "nomad-80001" is that of another task on this node`)
 	known.put(first.ID, &task{config: first})
 	end()
-	must.ErrorContains(t, known.aloneAs(config("a2", "nomad-80001")), "is that of another task")
+	err := known.aloneAs(config("a2", "nomad-80001"))
+	must.ErrorContains(t, err, "is that of another task on this node")
+	must.StrNotContains(t, err.Error(), "a1", must.Sprint("its ID is the way to its files"))
+	must.True(t, newStartError(err).(*startError).IsRecoverable(), must.Sprint("it may be the one that did not spell it"))
 	must.NoError(t, known.aloneAs(config("a1", "nomad-80001")))
 	must.NoError(t, known.aloneAs(config("a2", "nomad-80002")))
 	must.NoError(t, known.aloneAs(config("a2", "envoy")), must.Sprint("the operator leaves it to all"))

@@ -76,7 +76,7 @@ func (x *proxy) look() (stamp, error) {
 		errs = append(errs, found.err)
 	}
 	if x.spec.External == "" {
-		return now, errors.Join(errs...)
+		return now, errors.Join(append(errs, hideLeftovers(x.config))...)
 	}
 	content, err := x.readExternal()
 	if err == nil {

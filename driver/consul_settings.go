@@ -2,12 +2,16 @@ package driver
 
 import (
 	"cmp"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/sidecar"
 )
 
 // environ is what the driver takes from the environment of Nomad's agent.
@@ -66,6 +70,21 @@ func consulSettings(env environ, operator *ConsulConfig, job *TaskConsulConfig) 
 			InsecureSkipVerify: env.tls.InsecureSkipVerify,
 		},
 	}
+}
+
+// identityName is how Nomad has an identity called. What is named otherwise would be a
+// path to somewhere else.
+var identityName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// placeToken judges where a job says that its token comes from.
+func placeToken(c *consul.Config, task *drivers.TaskConfig) error {
+	if c.Identity != "" && !identityName.MatchString(c.Identity) {
+		return sidecar.Invalidf("consul.identity", "%q is not the name of an identity: it has letters, digits, - and _ only, as in the task's block identity { name = … }", c.Identity)
+	}
+	if c.TokenFile != "" && !filepath.IsAbs(c.TokenFile) {
+		c.TokenFile = filepath.Join(task.TaskDir().Dir, c.TokenFile)
+	}
+	return nil
 }
 
 // consulNames are the namespace and the partition that a sidecar is registered in.

@@ -65,6 +65,12 @@ func TestReadExternal(t *testing.T) {
 	must.Eq(t, 0o600, mode(path))
 	must.Eq(t, 0o644, mode(elsewhere), must.Sprint("it has two names"))
 
+	jwt := filepath.Join(secrets, "nomad_consul_default.jwt")
+	must.NoError(t, os.WriteFile(jwt, nil, 0o644))
+	_, err = readExternal(path, task, process.User{})
+	must.NoError(t, err)
+	must.Eq(t, 0o600, mode(jwt))
+
 	must.NoError(t, os.Remove(path))
 	must.NoError(t, os.Symlink(elsewhere, path))
 	_, err = readExternal(path, task, process.User{})

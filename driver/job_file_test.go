@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -129,6 +130,42 @@ func TestReadJobFile_links(t *testing.T) {
 			must.Error(t, err, must.Sprint(path))
 			must.Eq(t, "", got)
 		}
+	}
+}
+
+// Nothing of /proc is read: there the plugin itself is seen, with the directories that it
+// holds open.
+func TestReadJobFile_proc(t *testing.T) {
+	t.Parallel()
+	f := newJobFiles(t)
+	f.write("alloc", "of others", 0o644)
+	open, err := os.Open(f.dir["alloc"]) // the way to it is not open
+	must.NoError(t, err)
+	defer func() { _ = open.Close() }()
+	held := fmt.Sprintf("fd/%d/of others", open.Fd())
+	f.publish()
+	for _, path := range []string{
+		"/proc/self/" + held, fmt.Sprintf("/proc/%d/%s", os.Getpid(), held), "/dev/" + held, "/proc/self/root" + f.dir["elsewhere"],
+		f.link("/proc/self/"+held, "elsewhere", "link"), "/proc/version", "/proc/thread-self/status", "of others",
+	} {
+		got, err := f.read(path)
+		var unfit *unfitFileError
+		must.ErrorAs(t, err, &unfit, must.Sprint(path))
+		must.Eq(t, "", got)
+	}
+}
+
+// Another task has put a link in the place of one of the task's directories.
+func TestReadJobFile_moved(t *testing.T) {
+	t.Parallel()
+	f := newJobFiles(t)
+	f.write("elsewhere", "of others", 0o644) // the way to it is not open
+	for _, dir := range []string{"secrets", "local"} {
+		must.NoError(t, os.Remove(f.dir[dir]))
+		must.NoError(t, os.Symlink(f.dir["elsewhere"], f.dir[dir]))
+		got, err := f.read(filepath.Join(f.dir[dir], "of others"))
+		must.ErrorContains(t, err, "escapes from parent")
+		must.Eq(t, "", got)
 	}
 }
 

@@ -47,6 +47,9 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (proxySpec, e
 		return proxySpec{}, err
 	}
 	spec := proxySpec{Consul: consulSettings(n.environ, n.config.Consul, config.Consul)}
+	if err := placeToken(&spec.Consul, task); err != nil {
+		return proxySpec{}, err
+	}
 	if spec.roles, err = kind.roles(task, config, n); err != nil {
 		return proxySpec{}, err
 	}

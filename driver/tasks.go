@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -124,7 +125,8 @@ func (t *tasks) configs() []*drivers.TaskConfig {
 
 // aloneAs sees to it that no other task has the user that Nomad made up for one: Nomad
 // gives each to one task, but a job can spell the name. Which of two has spelled it cannot
-// be told, and the second is refused.
+// be told: the second is refused, and not for good, as it may be the victim. A new
+// allocation is given another user.
 func (t *tasks) aloneAs(config *drivers.TaskConfig) error {
 	if !dynamicUser.MatchString(config.User) {
 		return nil
@@ -133,7 +135,7 @@ func (t *tasks) aloneAs(config *drivers.TaskConfig) error {
 	defer t.mu.Unlock()
 	for _, other := range t.configs() {
 		if other.User == config.User && placeOf(other) != placeOf(config) {
-			return sidecar.Invalidf("user", "%q is that of another task on this node, and Nomad makes one up for each; leave the user out", config.User)
+			return fmt.Errorf("user: %q is that of another task on this node, and Nomad makes one up for each; leave user out of the job whose author has written it; a new allocation is given another (nomad alloc stop %s)", config.User, config.AllocID)
 		}
 	}
 	return nil

@@ -134,7 +134,21 @@ func upstreamPort(at string, u Upstream, ports ports) (sidecar.Port, error) {
 	if u.LocalBindAddress != "" {
 		where.Address = u.LocalBindAddress
 	}
-	return where, nil
+	return where, rootsPort(at, where)
+}
+
+// rootsPort refuses a port of root's that others than this machine reach and that is
+// written as a number: the proxy may listen on such ports, and Nomad says which of them a
+// job has.
+func rootsPort(at string, p sidecar.Port) error {
+	const first = 1024 // that is for everybody
+	if p.Label != "" || p.Number >= first {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(p.Address); err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return sidecar.Invalidf(at+".local_bind_port", "%d at %s is a port of root's, and where others than this machine come in, Nomad gives those: name it by the label of a port with static = %d in the group's network block (port = …), take one from %d on, or leave local_bind_address at 127.0.0.1", p.Number, p.Address, p.Number, first)
 }
 
 // maxSocketPath is the longest path of a socket, without its final zero.

@@ -29,6 +29,7 @@ type proxy struct {
 
 // wire makes objects of a specification. The client must be closed.
 func (p *Plugin) wire(spec proxySpec, config *drivers.TaskConfig) (*proxy, error) {
+	_ = hideLeftovers(config) // at once; what is amiss the first look says
 	x := &proxy{spec: spec, plugin: p, config: config, tokens: p.newTokenKeeper(spec, config)}
 	var err error
 	if x.client, err = p.pool.Client(spec.Consul, x.tokens.read); err != nil {

@@ -3,9 +3,11 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -61,21 +63,25 @@ func (d SocketDir) make(root string, owner process.User) error {
 		return Invalidf(d.Field, "%s is no directory for a socket of the group %s: %v", d.Path, d.GroupName, err)
 	}
 	defer func() { _ = f.Close() }()
-	if err := d.verify(f, made); err != nil {
+	if err := d.verify(f, made, owner); err != nil {
 		return err
 	}
 	return d.give(f, owner)
 }
 
 // verify makes sure that what was opened is what we made, now or in an earlier run.
-func (d SocketDir) verify(f *os.File, made bool) error {
+func (d SocketDir) verify(f *os.File, made bool, owner process.User) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	stat := info.Sys().(*syscall.Stat_t)
+	entries, err := f.ReadDir(maxSockets + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("look into the directory of a socket, %s: %w", d.Path, err)
+	}
 	if made {
-		if stat.Uid != uint32(os.Geteuid()) || info.Mode() != fs.ModeDir|0o700 {
+		if stat.Uid != uint32(os.Geteuid()) || info.Mode() != fs.ModeDir|0o700 || len(entries) > 0 {
 			return fmt.Errorf("the directory %s was made for the sockets of group %s, and somebody has put another in its place", d.Path, d.GroupName)
 		}
 		return nil
@@ -83,7 +89,20 @@ func (d SocketDir) verify(f *os.File, made bool) error {
 	if stat.Gid != d.Group || info.Mode() != d.mode() {
 		return Invalidf(d.Field, "the directory of the socket, %s, is there already (mode %s, group %d), and what is in it would be open to the group %s; name a socket in a directory of its own, such as ${NOMAD_ALLOC_DIR}/tmp/mesh/web.sock, which the driver makes", d.Path, info.Mode(), stat.Gid, d.GroupName)
 	}
+	// In one that is filled, the group's members have what they like.
+	if !d.Filled && stat.Uid != uint32(os.Geteuid()) && stat.Uid != owner.UID && !onlySockets(entries) {
+		return Invalidf(d.Field, "the directory of the socket, %s, is there already, user %d has it, and there is more than sockets in it; name a socket in a directory of its own, such as ${NOMAD_ALLOC_DIR}/tmp/mesh/web.sock, which the driver makes", d.Path, stat.Uid)
+	}
 	return nil
+}
+
+// maxSockets is more than a proxy has in a directory.
+const maxSockets = 4096
+
+// onlySockets tells what an earlier run, as another user, may have left from what is
+// somebody's own: the proxy can replace each of the former.
+func onlySockets(entries []fs.DirEntry) bool {
+	return len(entries) <= maxSockets && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Type() != fs.ModeSocket })
 }
 
 // give makes the directory what it is to be. The owner of a file loses the set-group-ID

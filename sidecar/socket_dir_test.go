@@ -138,3 +138,19 @@ func TestSocketDir_taken(t *testing.T) {
 		must.Eq(t, 0, info.Mode()&fs.ModeSetgid)
 	}
 }
+
+// One that another has made to look like ours is refused when there is more in it than an
+// earlier run, as another user, would have left.
+func TestSocketDir_imitated(t *testing.T) {
+	t.Parallel()
+	root := allocation(t)
+	dir := sidecar.SocketDir{Field: "local_bind_socket_path", Path: filepath.Join(root, "alloc/tmp/mesh"), Group: appUser.GID, GroupName: "app"}
+	must.NoError(t, process.AsUser(appUser, func() error { return os.Mkdir(dir.Path, 0o750) }))
+	must.NoError(t, os.Chmod(dir.Path, fs.ModeSetgid|0o750))
+	listenAs(t, appUser, filepath.Join(dir.Path, "db.sock"), 0o660)
+	must.NoError(t, dir.Make(root, appUser), must.Sprint("sockets only"))
+	must.NoError(t, os.Mkdir(filepath.Join(dir.Path, "other.sock"), 0o700))
+	must.ErrorContains(t, dir.Make(root, proxyUser), "is there already, user 82001 has it, and there is more than sockets in it")
+	must.NoError(t, os.Remove(filepath.Join(dir.Path, "other.sock")))
+	must.NoError(t, dir.Make(root, proxyUser))
+}
