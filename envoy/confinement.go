@@ -3,10 +3,11 @@ package envoy
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/process"
@@ -68,20 +69,23 @@ func (p *program) confine(s Settings, files namedFiles) *process.Confinement {
 
 // existing are the paths to grant for files: each itself, with its directory and the one
 // that it links to, since files are replaced by others of the same name. Where there is
-// no such directory yet, it is the one above. A directory stands for all below it.
+// no such directory yet, it is the one above. A directory stands for all below it. What
+// a process has open already, as /dev/stdout, is another file for Envoy than for us.
 func existing(files []string) []string {
 	var paths []string
 	for _, file := range files {
 		if !filepath.IsAbs(file) {
 			continue // it is nowhere
 		}
-		if info, err := os.Stat(file); err == nil && info.IsDir() {
+		end, isDir, err := process.FollowLinks(file)
+		switch {
+		case errors.Is(err, unix.ELOOP), end == "/":
+		case isDir:
 			paths = append(paths, file)
-			continue
-		}
-		paths = append(paths, file, directory(file))
-		if end, err := filepath.EvalSymlinks(file); err == nil {
-			paths = append(paths, directory(end))
+		case err == nil:
+			paths = append(paths, file, directory(file), directory(end))
+		default:
+			paths = append(paths, file, directory(file))
 		}
 	}
 	paths = slices.DeleteFunc(paths, func(path string) bool { return path == "" })

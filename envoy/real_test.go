@@ -495,6 +495,42 @@ func TestReal_validate(t *testing.T) {
 	})
 }
 
+// An access log at /dev/stdout goes to the task's log, which is a FIFO of the user's.
+func TestReal_logToStdout(t *testing.T) {
+	forRealEnvoys(t, func(t *testing.T, path string) {
+		g := newGenerations(t, path, 1)
+		fifo := filepath.Join(t.TempDir(), "stdout")
+		must.NoError(t, syscall.Mkfifo(fifo, 0o600))
+		must.NoError(t, os.Chown(fifo, int(g.user.UID), int(g.user.GID)))
+		log, err := os.OpenFile(fifo, os.O_RDWR|syscall.O_NONBLOCK, 0)
+		must.NoError(t, err)
+		defer func() { _ = log.Close() }()
+		content := strings.Replace(string(g.bootstrap()), `{"admin": {`, `{"admin": {"access_log": [{"name": "envoy.access_loggers.file", "typed_config": {
+			"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/dev/stdout"}}], `, 1)
+		file, err := secretFile("bootstrap.json", []byte(content), g.user)
+		must.NoError(t, err)
+		defer func() { _ = file.Close() }()
+		dir, err := os.Open(g.dir)
+		must.NoError(t, err)
+		defer func() { _ = dir.Close() }()
+		program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: fifo, Stderr: os.DevNull}}}
+		args := Options{BaseID: g.base, LogLevel: "warning", Concurrency: 1}.Args()
+		p, err := process.Start(process.Launch{Path: path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
+			Confinement: program.confine(Settings{Confine: ConfineRequired}, bootstrapFiles([]byte(content)))})
+		must.NoError(t, err)
+		defer func() { _ = p.KillGroup(); <-p.Done() }()
+		g.ready(0)
+		must.NoError(t, p.Signal(syscall.SIGUSR1)) // flushes access logs, and opens them anew
+		must.NoError(t, log.SetReadDeadline(time.Now().Add(20*time.Second)))
+		var text strings.Builder
+		for buffer := make([]byte, 4096); !strings.Contains(text.String(), "GET /"); {
+			n, err := log.Read(buffer)
+			must.NoError(t, err, must.Sprint(text.String()))
+			text.Write(buffer[:n])
+		}
+	})
+}
+
 // Envoy counts the connections of each listener, one of unix domain too, by its address.
 func TestReal_open(t *testing.T) {
 	forRealEnvoys(t, func(t *testing.T, path string) {

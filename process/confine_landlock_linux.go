@@ -94,9 +94,9 @@ func newRuleset(known uint64) (ruleset, error) {
 
 // add follows links to their ends. It neither waits for what it finds nor disturbs it.
 func (r ruleset) add(g grant) error {
-	fd, err := unix.Open(g.path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, err := openPath(g.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, fs.ErrPermission) {
-		return nil // who is confined may not open it either
+		return nil // who is confined may not open it either, or finds something else there
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", g.path, err)
@@ -112,7 +112,7 @@ func (r ruleset) add(g grant) error {
 	}
 	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
 	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(r.fd), landlockPathBeneath, uintptr(unsafe.Pointer(&attr)), 0, 0, 0)
-	if errno != 0 {
+	if errno != 0 && errno != unix.EBADFD { // pipes and sockets need no right of Landlock's
 		return fmt.Errorf("grant %s: %w", g.path, errno)
 	}
 	return nil
