@@ -129,6 +129,9 @@ func entryFiles(in bootstrap.Inputs) (files namedFiles) {
 		return files
 	}
 	files = files.with(filesIn(proxy.Config))
+	for _, extension := range proxy.EnvoyExtensions {
+		files = files.with(filesIn(extension.Arguments))
+	}
 	for _, upstream := range proxy.Upstreams {
 		files.write = append(files.write, upstream.LocalBindSocketPath)
 		files = files.with(filesIn(upstream.Config))

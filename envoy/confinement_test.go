@@ -24,6 +24,7 @@ func TestBootstrapFiles(t *testing.T) {
 		{"no JSON", `x`, nil, nil},
 		{"a certificate", `{"a": [{"tls_certificates": {"private_key": {"filename": "/k"}}}]}`, []string{"/k"}, nil},
 		{"directories that are watched", `{"watchedDirectory": {"path": "/w"}, "path_config_source": {"path": "/c"}}`, []string{"/c", "/w"}, nil},
+		{"lists of listeners and clusters", `{"dynamic_resources": {"lds_config": {"path": "/lds"}}, "rds": {"config_source": {"path": "/rds"}}}`, []string{"/lds", "/rds"}, nil},
 		{"runtime", `{"disk_layer": {"symlinkRoot": "/r"}}`, []string{"/r"}, nil},
 		{"an access log", `{"access_log": [{"typed_config": {"@type": "x/FileAccessLog", "path": "/log"}}]}`, nil, []string{"/log"}},
 		{"that of the admin API", `{"admin": {"accessLogPath": "/log"}}`, nil, []string{"/log"}},
@@ -50,13 +51,16 @@ func TestEntryFiles(t *testing.T) {
 		AccessLogs: &capi.AccessLogsConfig{Path: "/var/log/mesh.log"},
 		Proxy: &capi.AgentService{Proxy: &capi.AgentServiceConnectProxyConfig{
 			Config: map[string]any{"envoy_public_listener_json": `{"filename": "/key"}`},
+			EnvoyExtensions: []capi.EnvoyExtension{{Name: "builtin/wasm", Arguments: map[string]any{
+				"Plugin": map[string]any{"VmConfig": map[string]any{"Code": map[string]any{"Local": map[string]any{"Filename": "/filter.wasm"}}}},
+			}}},
 			Upstreams: []capi.Upstream{
 				{LocalBindSocketPath: "/sockets/web"},
 				{Config: map[string]any{"envoy_cluster_json": `{"filename": "/ca"}`}},
 			},
 		}},
 	})
-	must.Eq(t, []string{"/key", "/ca"}, got.read)
+	must.Eq(t, []string{"/key", "/filter.wasm", "/ca"}, got.read)
 	must.Eq(t, []string{"/var/log/mesh.log", "/sockets/web", ""}, got.write)
 	must.Eq(t, namedFiles{}, entryFiles(bootstrap.Inputs{Proxy: &capi.AgentService{}}))
 }

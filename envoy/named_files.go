@@ -90,6 +90,8 @@ func (s *fileSearch) consider(text string, typed bool) {
 			s.found.read = append(s.found.read, text)
 		case holder == "pipe" && !s.isBelow("load_assignment", "endpoint"), typed: // others' sockets are not made
 			s.found.write = append(s.found.write, text)
+		case strings.HasSuffix(holder, "_config") || holder == "config_source": // lds_config and its like
+			s.found.read = append(s.found.read, text)
 		}
 	}
 }
@@ -106,7 +108,8 @@ func (s *fileSearch) isBelow(keys ...string) bool {
 	return slices.ContainsFunc(s.above, func(key string) bool { return slices.Contains(keys, key) })
 }
 
-// snakeCase is how a .proto spells a key of JSON: "accessLogPath" is access_log_path.
+// snakeCase is how a .proto spells a key of JSON: "accessLogPath" is access_log_path, and
+// so is "AccessLogPath", as Consul's own configuration has it.
 func snakeCase(key string) string {
 	var snake strings.Builder
 	for _, r := range key {
@@ -116,7 +119,7 @@ func snakeCase(key string) string {
 		}
 		snake.WriteRune(r)
 	}
-	return snake.String()
+	return strings.TrimPrefix(snake.String(), "_")
 }
 
 func exists(path string) bool {
