@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/process"
@@ -54,55 +51,29 @@ func (p *program) judgeNode(confine Confine, kernel process.Kernel) error {
 	return nil
 }
 
-// confine is the confinement of a generation, or of what is asked of its binary.
-func (p *program) confine(s Settings, files namedFiles) *process.Confinement {
+// confine is the confinement of a generation.
+func (p *program) confine(s Settings, files namedFiles) (*process.Confinement, error) {
+	c := p.confineBinary(s)
+	if c == nil {
+		return nil, nil
+	}
+	found, err := find(files.with(argFiles(s.Args)).from(p.Run.Dir), p.Run)
+	if err != nil {
+		return nil, fmt.Errorf("find the files that Envoy's configuration names, to confine it to them: %w", err)
+	}
+	c.Read, c.Write = found.read, append(found.write, c.Write...)
+	return c, nil
+}
+
+// confineBinary is the confinement of what is asked of the binary, and of no generation.
+func (p *program) confineBinary(s Settings) *process.Confinement {
 	if s.Confine == ConfineOff {
 		return nil
 	}
-	files = files.with(argFiles(s.Args)).from(p.Run.Dir)
 	return &process.Confinement{
-		Read:     existing(files.read),
-		Write:    append(existing(files.write), p.Run.Dir, p.Run.Stdout, p.Run.Stderr, sharedMemoryDir),
+		Write:    []string{p.Run.Dir, p.Run.Stdout, p.Run.Stderr, sharedMemoryDir},
 		Required: s.Confine == ConfineRequired,
 	}
-}
-
-// existing are the paths to grant for files: each itself, with its directory and the one
-// that it links to, since files are replaced by others of the same name. Where there is
-// no such directory yet, it is the one above. A directory stands for all below it. What
-// a process has open already, as /dev/stdout, is another file for Envoy than for us.
-func existing(files []string) []string {
-	var paths []string
-	for _, file := range files {
-		if !filepath.IsAbs(file) {
-			continue // it is nowhere
-		}
-		end, isDir, err := process.FollowLinks(file)
-		switch {
-		case errors.Is(err, unix.ELOOP), end == "/":
-		case isDir:
-			paths = append(paths, file)
-		case err == nil:
-			paths = append(paths, file, directory(file), directory(end))
-		default:
-			paths = append(paths, file, directory(file))
-		}
-	}
-	paths = slices.DeleteFunc(paths, func(path string) bool { return path == "" })
-	slices.Sort(paths)
-	return slices.Compact(paths)
-}
-
-// directory is the nearest one above a file; empty for those that are of everybody.
-func directory(file string) string {
-	dir := filepath.Dir(filepath.Clean(file))
-	for !exists(dir) {
-		dir = filepath.Dir(dir)
-	}
-	if dir == "/" || dir == "/dev" || dir == "/proc" || strings.HasPrefix(dir, "/proc/") {
-		return ""
-	}
-	return dir
 }
 
 // argFiles are those that a user's arguments may name: `--log-path /var/log/envoy.log`.

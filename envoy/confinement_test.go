@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,7 +74,7 @@ func TestNamedFiles_from(t *testing.T) {
 }
 
 // A file is granted with what it is replaced in; directories of everybody are not.
-func TestExisting(t *testing.T) {
+func TestFind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	dir, err := filepath.EvalSymlinks(dir)
@@ -103,10 +104,69 @@ func TestExisting(t *testing.T) {
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			t.Parallel()
-			got := existing([]string{tc.file})
-			must.Eq(t, tc.want, got)
+			got, err := find(namedFiles{read: []string{tc.file}}, sidecar.Run{})
+			must.NoError(t, err)
+			must.Eq(t, tc.want, got.read)
 		})
 	}
+}
+
+// Lists of listeners and clusters name files, and lists that do. Only those that Envoy may
+// read itself are looked at.
+func TestFind_lists(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, content := range map[string]string{
+		"lds.yaml":    "resources: [{tls_certificates: [{private_key: {filename: /no/key.pem}}]}]",
+		"cds.json":    `{"resources": [{"eds_config": {"path_config_source": {"path": "lists/eds.json"}}}]}`,
+		"eds.json":    `{"filename": "/no/ca.pem"}`,
+		"loop.json":   `{"lds_config": {"path": "lists/loop.json"}}`,
+		"broken.json": `{`,
+		"hidden.json": `{"filename": "/no/hidden.pem"}`,
+	} {
+		must.NoError(t, os.MkdirAll(at("lists"), 0o755))
+		must.NoError(t, os.WriteFile(at("lists/"+name), []byte(content), 0o644))
+	}
+	run := sidecar.Run{Dir: dir}
+	if os.Geteuid() == 0 {
+		run.User = process.User{Name: "envoy", UID: 81009, GID: 81009, Switch: true}
+		for _, d := range []string{filepath.Dir(dir), dir} {
+			must.NoError(t, os.Chmod(d, 0o755))
+		}
+	}
+	must.NoError(t, os.Chmod(at("lists/hidden.json"), 0))
+	var files namedFiles
+	for _, list := range []string{"lds.yaml", "cds.json", "loop.json", "broken.json", "hidden.json", "none.json"} {
+		files = files.with(bootstrapFiles(fmt.Appendf(nil, `{"lds_config": {"path": %q}}`, at("lists/"+list))))
+	}
+	found, err := find(files, run)
+	must.NoError(t, err)
+	must.SliceContains(t, found.read, at("lists"))
+	must.SliceContains(t, found.read, "/no/key.pem")
+	must.SliceContains(t, found.read, "/no/ca.pem")
+	must.SliceNotContains(t, found.read, "/no/hidden.pem")
+}
+
+// Nobody knows what Envoy hears of from the management server of a bootstrap that is given:
+// it has the directories of its task.
+func TestExternal_files(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	dirs := File{AllocDir: dir + "/alloc", LocalDir: dir + "/local", SecretsDir: dir + "/secrets"}
+	for _, d := range []string{dirs.AllocDir, dirs.LocalDir, dirs.SecretsDir} {
+		must.NoError(t, os.Mkdir(d, 0o755))
+	}
+	dirs.Read = func() ([]byte, error) {
+		return []byte(`{"node": {"id": "x"}, "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 19000}}}}`), nil
+	}
+	e := NewExternal(World{Run: sidecar.Run{Dir: dir}, Emit: func(string) {}, Settings: func() (Settings, error) { return Settings{Path: "/envoy"}, nil }}, dirs)
+	next, err := e.Next(t.Context(), sidecar.Place{}, 0)
+	must.NoError(t, err)
+	must.SliceContainsSubset(t, next.Confinement.Write, []string{dirs.AllocDir, dirs.LocalDir})
+	must.SliceContains(t, next.Confinement.Read, dirs.SecretsDir)
 }
 
 func TestArgFiles(t *testing.T) {
@@ -118,9 +178,12 @@ func TestArgFiles(t *testing.T) {
 func TestProgram_confine(t *testing.T) {
 	t.Parallel()
 	p := program{World: World{Run: sidecar.Run{Dir: "/run", Stdout: "/out", Stderr: "/err"}}}
-	must.Nil(t, p.confine(Settings{Confine: ConfineOff}, namedFiles{}))
+	got, err := p.confine(Settings{Confine: ConfineOff}, namedFiles{})
+	must.NoError(t, err)
+	must.Nil(t, got)
 	for confine, required := range map[Confine]bool{"": false, ConfineAuto: false, ConfineRequired: true} {
-		got := p.confine(Settings{Confine: confine}, namedFiles{})
+		got, err := p.confine(Settings{Confine: confine}, namedFiles{})
+		must.NoError(t, err)
 		must.Eq(t, &process.Confinement{Write: []string{"/run", "/out", "/err", "/dev/shm"}, Required: required}, got)
 	}
 }

@@ -120,7 +120,7 @@ func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar
 	return e.launch(settings, external.Content, epoch, e.file.dirs(), func() ([]*os.File, error) {
 		dir, err := os.Open(e.file.AllocDir)
 		return []*os.File{dir}, err
-	}), nil
+	})
 }
 
 // The programs.

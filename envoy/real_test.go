@@ -131,7 +131,7 @@ func (g *generations) start(epoch int) *process.Process {
 	program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: log.Name(), Stderr: log.Name()}}}
 	args := Options{BaseID: g.base, Epoch: epoch, LogLevel: "warning", Concurrency: g.concurrency, DrainTimeout: 600 * time.Second}.Args()
 	p, err := process.Start(process.Launch{Path: g.path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
-		Confinement: program.confine(Settings{Confine: g.confine}, bootstrapFiles(g.bootstrap()))})
+		Confinement: confined(g.t, program, g.confine, g.bootstrap())})
 	must.NoError(g.t, err)
 	g.t.Cleanup(func() {
 		_ = p.KillGroup()
@@ -142,6 +142,13 @@ func (g *generations) start(epoch int) *process.Process {
 		}
 	})
 	return p
+}
+
+func confined(t testing.TB, p program, confine Confine, content []byte) *process.Confinement {
+	t.Helper()
+	c, err := p.confine(Settings{Confine: confine}, bootstrapFiles(content))
+	must.NoError(t, err)
+	return c
 }
 
 func (g *generations) admin() *Admin {
@@ -484,7 +491,7 @@ func TestReal_validate(t *testing.T) {
 			must.NoError(t, err)
 			defer func() { _ = file.Close() }()
 			binary := program.binary(Settings{Path: path, Confine: ConfineRequired})
-			binary.Confinement = program.confine(Settings{Confine: ConfineRequired}, bootstrapFiles([]byte(content)))
+			binary.Confinement = confined(t, program, ConfineRequired, []byte(content))
 			return binary.Validate(t.Context(), g.run(), nil, file)
 		}
 		must.NoError(t, validate(string(g.bootstrap())))
@@ -516,7 +523,7 @@ func TestReal_logToStdout(t *testing.T) {
 		program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: fifo, Stderr: os.DevNull}}}
 		args := Options{BaseID: g.base, LogLevel: "warning", Concurrency: 1}.Args()
 		p, err := process.Start(process.Launch{Path: path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
-			Confinement: program.confine(Settings{Confine: ConfineRequired}, bootstrapFiles([]byte(content)))})
+			Confinement: confined(t, program, ConfineRequired, []byte(content))})
 		must.NoError(t, err)
 		defer func() { _ = p.KillGroup(); <-p.Done() }()
 		g.ready(0)
