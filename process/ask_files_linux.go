@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// answerTime is how long a file system may take to tell what it has. One that is away (NFS,
-// FUSE) never does, and a thread that asks it is lost until then.
-const answerTime = 5 * time.Second
+// answerTime is how long a file system may take to tell what it has, on a machine that is
+// busy with other things, too. One that is away (NFS, FUSE) never does, and a thread that
+// asks it is lost until then.
+const answerTime = 10 * time.Second
 
 // silent are the paths that somebody has waited at in vain, and still waits: they are not
 // asked for again, else each question would cost a thread.
