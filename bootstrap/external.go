@@ -34,7 +34,7 @@ type AdminAddress struct {
 // on our socket: any other could be somebody else's, who would be told to drain. An error
 // says what is wrong, and quotes nothing: it may hold secrets.
 func ParseExternal(text []byte, adminSocket string) (External, error) {
-	content, err := asJSON(text)
+	content, err := JSON(text)
 	if err != nil {
 		return External{}, err
 	}
@@ -62,8 +62,8 @@ func ParseExternal(text []byte, adminSocket string) (External, error) {
 	return e, err
 }
 
-// asJSON takes JSON as it stands.
-func asJSON(text []byte) ([]byte, error) {
+// JSON gives a configuration of Envoy's in JSON, which is taken as it stands, or in YAML.
+func JSON(text []byte) ([]byte, error) {
 	if json.Valid(text) {
 		return text, nil
 	}

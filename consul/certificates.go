@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -96,10 +97,16 @@ func (c *certificates) secure(transport *http.Transport) {
 		if err != nil {
 			return nil, err
 		}
+		// The transport bounds the handshakes of its own connections only.
+		ctx, cancel := context.WithTimeout(ctx, transport.TLSHandshakeTimeout)
+		defer cancel()
 		secured := tls.Client(conn, named(config, address))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
-			return nil, err
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("the agent at %s accepts connections, and does not answer by TLS: %w", address, err)
+			}
+			return nil, err // as it is: the library knows an answer without TLS by its type
 		}
 		return secured, nil
 	}

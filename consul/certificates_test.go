@@ -194,6 +194,21 @@ func TestCertificates_expired(t *testing.T) {
 	agent.answers(c, "long")
 }
 
+// Somebody who accepts connections and says nothing is not waited for.
+func TestCertificates_silent(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	certs, err := readCertificates(api.TLSConfig{}, func(err error) { t.Error(err) })
+	must.NoError(t, err)
+	transport := &http.Transport{DialContext: (&net.Dialer{}).DialContext, TLSHandshakeTimeout: 20 * time.Millisecond}
+	certs.secure(transport)
+	_, err = transport.DialTLSContext(t.Context(), "tcp", l.Addr().String())
+	must.ErrorIs(t, err, context.DeadlineExceeded)
+	must.ErrorContains(t, err, l.Addr().String()+" accepts connections, and does not answer by TLS")
+}
+
 // The server is who is called, and not just somebody with a certificate.
 func TestCertificates_serverName(t *testing.T) {
 	t.Parallel()

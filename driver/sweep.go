@@ -70,17 +70,12 @@ func (s site) left(l leftover) bool {
 }
 
 // remove removes a leftover, and what still runs of it in this boot. It says in Consul
-// where that is, and others can write there: a directory that no sidecar has made for
-// itself is left, with what works in it and what names it.
+// where that is, and others can write there: that alone ends nothing.
 func (p *Plugin) remove(ctx context.Context, agent *consul.Client, l leftover, client site) error {
 	if !l.earlier(p.machine.boot) {
 		root := filepath.Join(client.allocDir, l.at.allocID)
 		dir := filepath.Join(root, l.at.task, "secrets", runDirName)
-		err := p.clear(ctx, root, dir)
-		if errors.Is(err, sidecar.ErrForeign) {
-			return fmt.Errorf("leave the registration %s and %s, which it names: %w; deregister it unless somebody needs it", l.proxyID, dir, err)
-		}
-		if err != nil {
+		if err := p.clear(ctx, root, dir); err != nil {
 			return fmt.Errorf("clear %s: %w", dir, err)
 		}
 	}
@@ -92,13 +87,17 @@ func (p *Plugin) remove(ctx context.Context, agent *consul.Client, l leftover, c
 }
 
 // clear ends what runs in a run directory below that of an allocation, and removes what it
-// had.
+// had. In one that is gone, or that nobody has signed, as earlier versions of the driver
+// did not, it ends our Envoys only, and leaves the directory to Nomad.
 func (p *Plugin) clear(ctx context.Context, root, dir string) error {
 	run, err := sidecar.FindRun(root, dir, p.root)
-	if errors.Is(err, fs.ErrNotExist) { // nobody has signed it
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return run.EndLeft(ctx, isEnvoy)
-	}
-	if err != nil {
+	case errors.Is(err, sidecar.ErrForeign):
+		p.log.Info("a sidecar was left behind in a directory without the driver's signature, which stays", "dir", dir)
+		return errors.Join(run.EndLeft(ctx, isEnvoy), envoy.RemoveSharedMemory(dir, run.User))
+	case err != nil:
 		return err
 	}
 	if err := run.EndLeft(ctx, sidecar.Anything); err != nil {

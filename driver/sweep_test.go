@@ -94,6 +94,7 @@ func TestSweep(t *testing.T) {
 	neighbours := filepath.Join(allocs, "a5", "web", "secrets", runDirName)
 	must.NoError(t, os.MkdirAll(neighbours, 0o755))
 	neighbour := workIn(t, neighbours, "300")
+	unsigned := workIn(t, neighbours, "300", "--restart-epoch", "2") // of an earlier version of the driver
 	gone := filepath.Join(allocs, "a6", "proxy", "secrets", runDirName)
 	must.NoError(t, os.MkdirAll(gone, 0o755))
 	stranger, ours := workIn(t, gone, "300"), workIn(t, gone, "300", "--restart-epoch", "0")
@@ -113,13 +114,14 @@ func TestSweep(t *testing.T) {
 	must.SliceEmpty(t, agent.gone())
 
 	p.tasks.site.at = time.Now().Add(-settled)
-	err := p.sweep(t.Context(), consul.Config{Address: agent.URL})
-	must.ErrorContains(t, err, "leave the registration named and "+neighbours+", which it names: it is not the directory of a sidecar")
+	must.NoError(t, p.sweep(t.Context(), consul.Config{Address: agent.URL}))
 	must.SliceContains(t, agent.filters, `Kind == "connect-proxy" and Meta["connect-driver-host"] == "m1"`)
-	must.Eq(t, []string{"gone", "left"}, agent.gone())
+	must.Eq(t, []string{"gone", "left", "named"}, agent.gone())
 	must.Error(t, orphan.Wait(), must.Sprint("it was killed"))
 	must.DirNotExists(t, runDir)
-	must.Error(t, ours.Wait(), must.Sprint("it was killed"))
+	for _, envoy := range []*exec.Cmd{ours, unsigned} {
+		must.Error(t, envoy.Wait(), must.Sprint("it was killed"))
+	}
 	for _, other := range []*exec.Cmd{neighbour, stranger} {
 		must.NoError(t, other.Process.Signal(syscall.Signal(0)))
 	}

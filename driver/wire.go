@@ -55,7 +55,8 @@ func (x *proxy) newMember() sidecar.Member {
 func (x *proxy) newProgram() sidecar.Program {
 	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Log: x.logTail, Recalled: x.recallToken}
 	if path := x.spec.External; path != "" {
-		return envoy.NewExternal(world, envoy.File{Path: path, AllocDir: x.config.TaskDir().SharedAllocDir, Read: x.readExternal})
+		dirs := x.config.TaskDir()
+		return envoy.NewExternal(world, envoy.File{Path: path, AllocDir: dirs.SharedAllocDir, LocalDir: dirs.LocalDir, SecretsDir: dirs.SecretsDir, Read: x.readExternal})
 	}
 	return envoy.NewRendered(world, envoy.Source{Agent: x.agent, Inputs: x.inputs, Keys: envoy.Keys(x.spec.Own.Proxy.Config)})
 }

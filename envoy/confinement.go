@@ -3,9 +3,7 @@ package envoy
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"nomad-driver-connect/bootstrap"
@@ -53,52 +51,29 @@ func (p *program) judgeNode(confine Confine, kernel process.Kernel) error {
 	return nil
 }
 
-// confine is the confinement of a generation, or of what is asked of its binary.
-func (p *program) confine(s Settings, files namedFiles) *process.Confinement {
+// confine is the confinement of a generation.
+func (p *program) confine(s Settings, files namedFiles) (*process.Confinement, error) {
+	c := p.confineBinary(s)
+	if c == nil {
+		return nil, nil
+	}
+	found, err := find(files.with(argFiles(s.Args)).from(p.Run.Dir), p.Run)
+	if err != nil {
+		return nil, fmt.Errorf("find the files that Envoy's configuration names, to confine it to them: %w", err)
+	}
+	c.Read, c.Write = found.read, append(found.write, c.Write...)
+	return c, nil
+}
+
+// confineBinary is the confinement of what is asked of the binary, and of no generation.
+func (p *program) confineBinary(s Settings) *process.Confinement {
 	if s.Confine == ConfineOff {
 		return nil
 	}
-	files = files.with(argFiles(s.Args)).from(p.Run.Dir)
 	return &process.Confinement{
-		Read:     existing(files.read),
-		Write:    append(existing(files.write), p.Run.Dir, p.Run.Stdout, p.Run.Stderr, sharedMemoryDir),
+		Write:    []string{p.Run.Dir, p.Run.Stdout, p.Run.Stderr, sharedMemoryDir},
 		Required: s.Confine == ConfineRequired,
 	}
-}
-
-// existing are the paths to grant for files: each itself, with its directory and the one
-// that it links to, since files are replaced by others of the same name. Where there is
-// no such directory yet, it is the one above. A directory stands for all below it.
-func existing(files []string) []string {
-	var paths []string
-	for _, file := range files {
-		if !filepath.IsAbs(file) {
-			continue // it is nowhere
-		}
-		if info, err := os.Stat(file); err == nil && info.IsDir() {
-			paths = append(paths, file)
-			continue
-		}
-		paths = append(paths, file, directory(file))
-		if end, err := filepath.EvalSymlinks(file); err == nil {
-			paths = append(paths, directory(end))
-		}
-	}
-	paths = slices.DeleteFunc(paths, func(path string) bool { return path == "" })
-	slices.Sort(paths)
-	return slices.Compact(paths)
-}
-
-// directory is the nearest one above a file; empty for those that are of everybody.
-func directory(file string) string {
-	dir := filepath.Dir(filepath.Clean(file))
-	for !exists(dir) {
-		dir = filepath.Dir(dir)
-	}
-	if dir == "/" || dir == "/dev" || dir == "/proc" || strings.HasPrefix(dir, "/proc/") {
-		return ""
-	}
-	return dir
 }
 
 // argFiles are those that a user's arguments may name: `--log-path /var/log/envoy.log`.
@@ -125,6 +100,9 @@ func entryFiles(in bootstrap.Inputs) (files namedFiles) {
 		return files
 	}
 	files = files.with(filesIn(proxy.Config))
+	for _, extension := range proxy.EnvoyExtensions {
+		files = files.with(filesIn(extension.Arguments))
+	}
 	for _, upstream := range proxy.Upstreams {
 		files.write = append(files.write, upstream.LocalBindSocketPath)
 		files = files.with(filesIn(upstream.Config))

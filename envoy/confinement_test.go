@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ func TestBootstrapFiles(t *testing.T) {
 		{"no JSON", `x`, nil, nil},
 		{"a certificate", `{"a": [{"tls_certificates": {"private_key": {"filename": "/k"}}}]}`, []string{"/k"}, nil},
 		{"directories that are watched", `{"watchedDirectory": {"path": "/w"}, "path_config_source": {"path": "/c"}}`, []string{"/c", "/w"}, nil},
+		{"lists of listeners and clusters", `{"dynamic_resources": {"lds_config": {"path": "/lds"}}, "rds": {"config_source": {"path": "/rds"}}}`, []string{"/lds", "/rds"}, nil},
 		{"runtime", `{"disk_layer": {"symlinkRoot": "/r"}}`, []string{"/r"}, nil},
 		{"an access log", `{"access_log": [{"typed_config": {"@type": "x/FileAccessLog", "path": "/log"}}]}`, nil, []string{"/log"}},
 		{"that of the admin API", `{"admin": {"accessLogPath": "/log"}}`, nil, []string{"/log"}},
@@ -50,13 +52,16 @@ func TestEntryFiles(t *testing.T) {
 		AccessLogs: &capi.AccessLogsConfig{Path: "/var/log/mesh.log"},
 		Proxy: &capi.AgentService{Proxy: &capi.AgentServiceConnectProxyConfig{
 			Config: map[string]any{"envoy_public_listener_json": `{"filename": "/key"}`},
+			EnvoyExtensions: []capi.EnvoyExtension{{Name: "builtin/wasm", Arguments: map[string]any{
+				"Plugin": map[string]any{"VmConfig": map[string]any{"Code": map[string]any{"Local": map[string]any{"Filename": "/filter.wasm"}}}},
+			}}},
 			Upstreams: []capi.Upstream{
 				{LocalBindSocketPath: "/sockets/web"},
 				{Config: map[string]any{"envoy_cluster_json": `{"filename": "/ca"}`}},
 			},
 		}},
 	})
-	must.Eq(t, []string{"/key", "/ca"}, got.read)
+	must.Eq(t, []string{"/key", "/filter.wasm", "/ca"}, got.read)
 	must.Eq(t, []string{"/var/log/mesh.log", "/sockets/web", ""}, got.write)
 	must.Eq(t, namedFiles{}, entryFiles(bootstrap.Inputs{Proxy: &capi.AgentService{}}))
 }
@@ -69,7 +74,7 @@ func TestNamedFiles_from(t *testing.T) {
 }
 
 // A file is granted with what it is replaced in; directories of everybody are not.
-func TestExisting(t *testing.T) {
+func TestFind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	dir, err := filepath.EvalSymlinks(dir)
@@ -79,6 +84,7 @@ func TestExisting(t *testing.T) {
 	must.NoError(t, os.WriteFile(at("certs/real/ca.pem"), nil, 0o600))
 	must.NoError(t, os.Mkdir(at("links"), 0o755))
 	must.NoError(t, os.Symlink(at("certs/real/ca.pem"), at("links/ca.pem")))
+	must.NoError(t, os.Symlink("/dev/stdout", at("links/stdout")))
 	for _, tc := range []struct {
 		file string
 		want []string
@@ -88,22 +94,79 @@ func TestExisting(t *testing.T) {
 		{at("certs"), []string{at("certs")}},
 		{at("not/there/yet.log"), []string{dir, at("not/there/yet.log")}},
 		{"/yet.log", []string{"/yet.log"}},
-		{"/dev/stdout", []string{"/dev/stdout"}},
-		{"/proc/self/fd/1", []string{"/proc/self/fd/1"}},
+		{"/", nil},
+		{"/dev/stdout", nil},
+		{"/dev/fd/1", nil},
+		{"/proc/self/fd/1", nil},
+		{at("links/stdout"), nil},
 		{"relative.log", nil},
 		{"", nil},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			t.Parallel()
-			got := existing([]string{tc.file})
-			if tc.file == "/dev/stdout" || tc.file == "/proc/self/fd/1" { // the ends of those are the test's own
-				must.SliceContains(t, got, tc.want[0])
-				must.SliceNotContains(t, got, filepath.Dir(tc.file))
-				return
-			}
-			must.Eq(t, tc.want, got)
+			got, err := find(namedFiles{read: []string{tc.file}}, sidecar.Run{})
+			must.NoError(t, err)
+			must.Eq(t, tc.want, got.read)
 		})
 	}
+}
+
+// Lists of listeners and clusters name files, and lists that do. Only those that Envoy may
+// read itself are looked at.
+func TestFind_lists(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, content := range map[string]string{
+		"lds.yaml":    "resources: [{tls_certificates: [{private_key: {filename: /no/key.pem}}]}]",
+		"cds.json":    `{"resources": [{"eds_config": {"path_config_source": {"path": "lists/eds.json"}}}]}`,
+		"eds.json":    `{"filename": "/no/ca.pem"}`,
+		"loop.json":   `{"lds_config": {"path": "lists/loop.json"}}`,
+		"broken.json": `{`,
+		"hidden.json": `{"filename": "/no/hidden.pem"}`,
+	} {
+		must.NoError(t, os.MkdirAll(at("lists"), 0o755))
+		must.NoError(t, os.WriteFile(at("lists/"+name), []byte(content), 0o644))
+	}
+	run := sidecar.Run{Dir: dir}
+	if os.Geteuid() == 0 {
+		run.User = process.User{Name: "envoy", UID: 81009, GID: 81009, Switch: true}
+		for _, d := range []string{filepath.Dir(dir), dir} {
+			must.NoError(t, os.Chmod(d, 0o755))
+		}
+	}
+	must.NoError(t, os.Chmod(at("lists/hidden.json"), 0))
+	var files namedFiles
+	for _, list := range []string{"lds.yaml", "cds.json", "loop.json", "broken.json", "hidden.json", "none.json"} {
+		files = files.with(bootstrapFiles(fmt.Appendf(nil, `{"lds_config": {"path": %q}}`, at("lists/"+list))))
+	}
+	found, err := find(files, run)
+	must.NoError(t, err)
+	must.SliceContains(t, found.read, at("lists"))
+	must.SliceContains(t, found.read, "/no/key.pem")
+	must.SliceContains(t, found.read, "/no/ca.pem")
+	must.SliceNotContains(t, found.read, "/no/hidden.pem")
+}
+
+// Nobody knows what Envoy hears of from the management server of a bootstrap that is given:
+// it has the directories of its task.
+func TestExternal_files(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	dirs := File{AllocDir: dir + "/alloc", LocalDir: dir + "/local", SecretsDir: dir + "/secrets"}
+	for _, d := range []string{dirs.AllocDir, dirs.LocalDir, dirs.SecretsDir} {
+		must.NoError(t, os.Mkdir(d, 0o755))
+	}
+	dirs.Read = func() ([]byte, error) {
+		return []byte(`{"node": {"id": "x"}, "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 19000}}}}`), nil
+	}
+	e := NewExternal(World{Run: sidecar.Run{Dir: dir}, Emit: func(string) {}, Settings: func() (Settings, error) { return Settings{Path: "/envoy"}, nil }}, dirs)
+	next, err := e.Next(t.Context(), sidecar.Place{}, 0)
+	must.NoError(t, err)
+	must.SliceContainsSubset(t, next.Confinement.Write, []string{dirs.AllocDir, dirs.LocalDir})
+	must.SliceContains(t, next.Confinement.Read, dirs.SecretsDir)
 }
 
 func TestArgFiles(t *testing.T) {
@@ -115,9 +178,12 @@ func TestArgFiles(t *testing.T) {
 func TestProgram_confine(t *testing.T) {
 	t.Parallel()
 	p := program{World: World{Run: sidecar.Run{Dir: "/run", Stdout: "/out", Stderr: "/err"}}}
-	must.Nil(t, p.confine(Settings{Confine: ConfineOff}, namedFiles{}))
+	got, err := p.confine(Settings{Confine: ConfineOff}, namedFiles{})
+	must.NoError(t, err)
+	must.Nil(t, got)
 	for confine, required := range map[Confine]bool{"": false, ConfineAuto: false, ConfineRequired: true} {
-		got := p.confine(Settings{Confine: confine}, namedFiles{})
+		got, err := p.confine(Settings{Confine: confine}, namedFiles{})
+		must.NoError(t, err)
 		must.Eq(t, &process.Confinement{Write: []string{"/run", "/out", "/err", "/dev/shm"}, Required: required}, got)
 	}
 }

@@ -29,8 +29,17 @@ type File struct {
 	Path     string // for sentences
 	AllocDir string // that of the tasks of the allocation
 
+	// LocalDir and SecretsDir are the task's own. A job has files there that nothing
+	// names which is known before Envoy asks its management server.
+	LocalDir, SecretsDir string
+
 	// Read reads it as it is now. An *sidecar.InvalidError is the user's mistake.
 	Read func() ([]byte, error)
+}
+
+// dirs are the directories that such an Envoy has, as far as its user may.
+func (f File) dirs() namedFiles {
+	return namedFiles{read: []string{f.SecretsDir}, write: []string{f.AllocDir, f.LocalDir}}
 }
 
 // NewExternal makes the program.
@@ -108,10 +117,10 @@ func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar
 	} else if at := e.control.api.Load().Address(); external.Admin != at {
 		return nil, fmt.Errorf("its admin API is to move from %s to %s; restart the task for that", at.Address, external.Admin.Address)
 	}
-	return e.launch(settings, external.Content, epoch, namedFiles{write: []string{e.file.AllocDir}}, func() ([]*os.File, error) {
+	return e.launch(settings, external.Content, epoch, e.file.dirs(), func() ([]*os.File, error) {
 		dir, err := os.Open(e.file.AllocDir)
 		return []*os.File{dir}, err
-	}), nil
+	})
 }
 
 // The programs.

@@ -2,18 +2,21 @@ package envoy
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // namedFiles are the paths that a configuration of Envoy names: what it reads, and what it
-// makes, or appends to.
-type namedFiles struct{ read, write []string }
+// makes, or appends to. Of what it reads, lists name others: lds.yaml is one.
+type namedFiles struct{ read, write, lists []string }
 
 func (f namedFiles) with(others namedFiles) namedFiles {
-	return namedFiles{read: slices.Concat(f.read, others.read), write: slices.Concat(f.write, others.write)}
+	return namedFiles{
+		read:  slices.Concat(f.read, others.read),
+		write: slices.Concat(f.write, others.write),
+		lists: slices.Concat(f.lists, others.lists),
+	}
 }
 
 // from has relative paths begin in a directory, the one that Envoy works in. They may lead
@@ -28,7 +31,7 @@ func (f namedFiles) from(dir string) namedFiles {
 		}
 		return out
 	}
-	return namedFiles{read: absolute(f.read), write: absolute(f.write)}
+	return namedFiles{read: absolute(f.read), write: absolute(f.write), lists: absolute(f.lists)}
 }
 
 // bootstrapFiles are those of a bootstrap in JSON.
@@ -86,10 +89,12 @@ func (s *fileSearch) consider(text string, typed bool) {
 		s.found.write = append(s.found.write, text)
 	case "path":
 		switch holder := s.key(1); {
-		case holder == "watched_directory" || holder == "path_config_source":
+		case holder == "watched_directory":
 			s.found.read = append(s.found.read, text)
 		case holder == "pipe" && !s.isBelow("load_assignment", "endpoint"), typed: // others' sockets are not made
 			s.found.write = append(s.found.write, text)
+		case strings.HasSuffix(holder, "_config") || strings.HasSuffix(holder, "config_source"): // lds_config and its like
+			s.found.read, s.found.lists = append(s.found.read, text), append(s.found.lists, text)
 		}
 	}
 }
@@ -106,7 +111,8 @@ func (s *fileSearch) isBelow(keys ...string) bool {
 	return slices.ContainsFunc(s.above, func(key string) bool { return slices.Contains(keys, key) })
 }
 
-// snakeCase is how a .proto spells a key of JSON: "accessLogPath" is access_log_path.
+// snakeCase is how a .proto spells a key of JSON: "accessLogPath" is access_log_path, and
+// so is "AccessLogPath", as Consul's own configuration has it.
 func snakeCase(key string) string {
 	var snake strings.Builder
 	for _, r := range key {
@@ -116,10 +122,5 @@ func snakeCase(key string) string {
 		}
 		snake.WriteRune(r)
 	}
-	return snake.String()
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return strings.TrimPrefix(snake.String(), "_")
 }

@@ -119,18 +119,22 @@ func (p *program) recover(running *process.Process) ([]byte, error) {
 }
 
 func (p *program) binary(s Settings) Binary {
-	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network, Confinement: p.confine(s, namedFiles{})}
+	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network, Confinement: p.confineBinary(s)}
 }
 
 // launch is that of a generation with a bootstrap. It needs files beside those that are
 // named there; more is what it finds open besides.
-func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles, more func() ([]*os.File, error)) *sidecar.Launch {
+func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles, more func() ([]*os.File, error)) (*sidecar.Launch, error) {
+	confinement, err := p.confine(s, bootstrapFiles(content).with(files))
+	if err != nil {
+		return nil, err
+	}
 	l := &sidecar.Launch{
 		Path:    s.Path,
 		Version: s.Version,
 		Config:  content,
 
-		Confinement: p.confine(s, bootstrapFiles(content).with(files)),
+		Confinement: confinement,
 		Args: Options{
 			BaseID:       p.base,
 			Epoch:        epoch,
@@ -144,21 +148,24 @@ func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles
 		l.Version = cmp.Or(s.Version, p.version)
 	}
 	l.Check = func(ctx context.Context) error { return p.check(ctx, s, l) }
-	l.Open = func() ([]*os.File, error) {
-		if epoch > 0 {
-			p.control.api.Load().Forget() // who answers next is another
-			if err := errors.Join(p.makeRoom(), awaitParent(p.Run, p.base, epoch-1)); err != nil {
-				return nil, err
-			}
-		}
-		file, err := secretFile("bootstrap.json", content, p.Run.User)
-		if err != nil {
+	l.Open = func() ([]*os.File, error) { return p.open(content, epoch, more) }
+	return l, nil
+}
+
+// open opens what a generation finds open, once it may be started.
+func (p *program) open(content []byte, epoch int, more func() ([]*os.File, error)) ([]*os.File, error) {
+	if epoch > 0 {
+		p.control.api.Load().Forget() // who answers next is another
+		if err := errors.Join(p.makeRoom(), awaitParent(p.Run, p.base, epoch-1)); err != nil {
 			return nil, err
 		}
-		others, err := more()
-		return append([]*os.File{file}, others...), err
 	}
-	return l
+	file, err := secretFile("bootstrap.json", content, p.Run.User)
+	if err != nil {
+		return nil, err
+	}
+	others, err := more()
+	return append([]*os.File{file}, others...), err
 }
 
 // nothingMore is what most Envoys find open besides their bootstrap.

@@ -131,7 +131,7 @@ func (g *generations) start(epoch int) *process.Process {
 	program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: log.Name(), Stderr: log.Name()}}}
 	args := Options{BaseID: g.base, Epoch: epoch, LogLevel: "warning", Concurrency: g.concurrency, DrainTimeout: 600 * time.Second}.Args()
 	p, err := process.Start(process.Launch{Path: g.path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
-		Confinement: program.confine(Settings{Confine: g.confine}, bootstrapFiles(g.bootstrap()))})
+		Confinement: confined(g.t, program, g.confine, g.bootstrap())})
 	must.NoError(g.t, err)
 	g.t.Cleanup(func() {
 		_ = p.KillGroup()
@@ -142,6 +142,13 @@ func (g *generations) start(epoch int) *process.Process {
 		}
 	})
 	return p
+}
+
+func confined(t testing.TB, p program, confine Confine, content []byte) *process.Confinement {
+	t.Helper()
+	c, err := p.confine(Settings{Confine: confine}, bootstrapFiles(content))
+	must.NoError(t, err)
+	return c
 }
 
 func (g *generations) admin() *Admin {
@@ -484,7 +491,7 @@ func TestReal_validate(t *testing.T) {
 			must.NoError(t, err)
 			defer func() { _ = file.Close() }()
 			binary := program.binary(Settings{Path: path, Confine: ConfineRequired})
-			binary.Confinement = program.confine(Settings{Confine: ConfineRequired}, bootstrapFiles([]byte(content)))
+			binary.Confinement = confined(t, program, ConfineRequired, []byte(content))
 			return binary.Validate(t.Context(), g.run(), nil, file)
 		}
 		must.NoError(t, validate(string(g.bootstrap())))
@@ -492,6 +499,42 @@ func TestReal_validate(t *testing.T) {
 		version, err := program.binary(Settings{Path: path, Confine: ConfineRequired}).Version(t.Context())
 		must.NoError(t, err)
 		must.StrHasPrefix(t, "1.", version)
+	})
+}
+
+// An access log at /dev/stdout goes to the task's log, which is a FIFO of the user's.
+func TestReal_logToStdout(t *testing.T) {
+	forRealEnvoys(t, func(t *testing.T, path string) {
+		g := newGenerations(t, path, 1)
+		fifo := filepath.Join(t.TempDir(), "stdout")
+		must.NoError(t, syscall.Mkfifo(fifo, 0o600))
+		must.NoError(t, os.Chown(fifo, int(g.user.UID), int(g.user.GID)))
+		log, err := os.OpenFile(fifo, os.O_RDWR|syscall.O_NONBLOCK, 0)
+		must.NoError(t, err)
+		defer func() { _ = log.Close() }()
+		content := strings.Replace(string(g.bootstrap()), `{"admin": {`, `{"admin": {"access_log": [{"name": "envoy.access_loggers.file", "typed_config": {
+			"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/dev/stdout"}}], `, 1)
+		file, err := secretFile("bootstrap.json", []byte(content), g.user)
+		must.NoError(t, err)
+		defer func() { _ = file.Close() }()
+		dir, err := os.Open(g.dir)
+		must.NoError(t, err)
+		defer func() { _ = dir.Close() }()
+		program := program{World: World{Run: sidecar.Run{Dir: g.dir, User: g.user, Stdout: fifo, Stderr: os.DevNull}}}
+		args := Options{BaseID: g.base, LogLevel: "warning", Concurrency: 1}.Args()
+		p, err := process.Start(process.Launch{Path: path, Args: args, Dir: dir, Files: []*os.File{nil, log, log, file}, User: g.user,
+			Confinement: confined(t, program, ConfineRequired, []byte(content))})
+		must.NoError(t, err)
+		defer func() { _ = p.KillGroup(); <-p.Done() }()
+		g.ready(0)
+		must.NoError(t, p.Signal(syscall.SIGUSR1)) // flushes access logs, and opens them anew
+		must.NoError(t, log.SetReadDeadline(time.Now().Add(20*time.Second)))
+		var text strings.Builder
+		for buffer := make([]byte, 4096); !strings.Contains(text.String(), "GET /"); {
+			n, err := log.Read(buffer)
+			must.NoError(t, err, must.Sprint(text.String()))
+			text.Write(buffer[:n])
+		}
 	})
 }
 

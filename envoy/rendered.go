@@ -87,9 +87,9 @@ func (r *Rendered) Next(ctx context.Context, at sidecar.Place, epoch int) (*side
 		return nil, fmt.Errorf("render the bootstrap: %w", err)
 	}
 	r.control.asks("the Consul agent at " + agent.String())
-	next := r.launch(settings, content, epoch, entryFiles(in), nothingMore)
-	if epoch > 0 {
-		return next, nil
+	next, err := r.launch(settings, content, epoch, entryFiles(in), nothingMore)
+	if err != nil || epoch > 0 {
+		return next, err
 	}
 	if note != "" {
 		note = " (" + note + ")"

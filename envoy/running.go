@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"nomad-driver-connect/process"
 )
 
@@ -48,7 +46,7 @@ func isBootstrap(info os.FileInfo) bool {
 
 // binaryReplaced does not know of a script that starts Envoy.
 func binaryReplaced(id process.Identity, path string) (bool, error) {
-	f, err := openRegular(path)
+	f, err := process.OpenRegular(path)
 	if err != nil {
 		return false, err
 	}
@@ -63,23 +61,4 @@ func binaryReplaced(id process.Identity, path string) (bool, error) {
 	}
 	runs, err := os.Stat(id.Path("exe"))
 	return err == nil && !os.SameFile(runs, now), err
-}
-
-// openRegular opens a file for reading, and nothing else: a job may have put a FIFO at a
-// path, which never opens, or a device, to which opening it does something.
-func openRegular(path string) (*os.File, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	at := os.NewFile(uintptr(fd), path)
-	defer func() { _ = at.Close() }()
-	info, err := at.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file (mode %s)", path, info.Mode())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
 }

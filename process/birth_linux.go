@@ -10,15 +10,20 @@ import (
 
 // birth is a start on a thread that is confined already. The call that makes a child in a
 // cgroup v2 is forbidden there, as it makes namespaces, too; so the child waits before its
-// first instruction until it was moved, and nothing of it is ever elsewhere.
+// first instruction until it was moved, and nothing of it is ever elsewhere. Where nobody
+// may be traced it does not wait: what it starts before it is moved stays outside.
 type birth struct {
 	Launch
 	attr  *os.ProcAttr
 	group *os.File // open to be written to, which a confined thread may not open; nil for none
+	rules *os.File // what the thread is confined by; nil for nothing
 }
 
 // prepare opens what the thread will not be able to.
 func (b *birth) prepare() (err error) {
+	if b.rules, err = b.ruleset(); err != nil {
+		return err
+	}
 	if b.Confinement == nil || !Confines().Seccomp || b.Cgroup.Unified == "" {
 		return nil
 	}
@@ -34,9 +39,7 @@ func (b *birth) prepare() (err error) {
 }
 
 func (b *birth) close() {
-	if b.group != nil {
-		_ = b.group.Close()
-	}
+	closeFiles([]*os.File{b.group, b.rules})
 }
 
 // start starts the child.

@@ -3,7 +3,6 @@ package process
 import (
 	"debug/elf"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -59,7 +58,7 @@ func (c *Confinement) grants(program string) []grant {
 // the usual places.
 func executes(program string) []grant {
 	grants := []grant{{program, mayExecute}}
-	f, err := openRegular(program)
+	f, err := OpenRegular(program)
 	if err != nil {
 		return grants // the start will say what is wrong
 	}
@@ -73,7 +72,7 @@ func executes(program string) []grant {
 		grants = append(grants, grant{dir, mayExecute | mayRead})
 	}
 	for _, path := range absolutePath.FindAllString(string(text), -1) {
-		if named, err := openRegular(path); err == nil {
+		if named, err := OpenRegular(path); err == nil {
 			grants = append(append(grants, grant{path, mayExecute}), loaderOf(named)...)
 			_ = named.Close()
 		}
@@ -86,19 +85,6 @@ const maxScript = 64 << 10
 
 // absolutePath is one as it stands in a script.
 var absolutePath = regexp.MustCompile("/[^\\s\"'`;|&()<>$*?\\\\]+")
-
-// openRegular opens a file, and nothing else: a FIFO would be waited for.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, unix.EINVAL
-	}
-	return f, nil
-}
 
 // loaderOf is what a program names as its interpreter; nothing for one that needs none.
 func loaderOf(f io.ReaderAt) []grant {

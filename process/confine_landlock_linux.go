@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -52,19 +53,28 @@ func landlockABI() int {
 	return int(abi)
 }
 
-// restrictFiles leaves this thread, and what it starts, the files of the confinement.
-func (c *Confinement) restrictFiles(program string, abi int) (err error) {
-	rules, err := newRuleset(knownBy(abi))
-	if err != nil {
-		return err
+// ruleset makes the one of the launch; nil for none. The thread that is confined later
+// only takes it on, as the files that it is made of may be on file systems that are away.
+func (l Launch) ruleset() (rules *os.File, err error) {
+	abi := landlockABI()
+	if l.Confinement == nil || abi == 0 {
+		return nil, nil
 	}
-	defer func() { err = errors.Join(err, unix.Close(rules.fd)) }()
-	for _, grant := range c.grants(program) {
-		if err := rules.add(grant); err != nil {
-			return err
+	rules, err = AskFiles(func(at func(string) error) (*os.File, error) {
+		if err := at(l.Path); err != nil {
+			return nil, err
 		}
+		return newRuleset(knownBy(abi), l.Confinement.grants(l.Path), at)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("confine it to its files (Landlock): %w", err)
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(rules.fd), 0, 0); errno != 0 {
+	return rules, nil
+}
+
+// restrictFiles leaves this thread, and what it starts, the files of a ruleset.
+func restrictFiles(rules *os.File) error {
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, rules.Fd(), 0, 0); errno != 0 {
 		return fmt.Errorf("restrict the thread: %w", errno)
 	}
 	return nil
@@ -76,27 +86,34 @@ type grant struct {
 	rights uint64
 }
 
-// ruleset is one of Landlock's that is being made.
-type ruleset struct {
-	fd    int
-	known uint64
-}
-
-func newRuleset(known uint64) (ruleset, error) {
+// newRuleset makes one of Landlock's. Nobody closes one that came too late: then the
+// runtime does.
+func newRuleset(known uint64, grants []grant, at func(path string) error) (*os.File, error) {
 	// An older kernel knows the first field only, and the others stay zero.
 	attr := unix.LandlockRulesetAttr{Access_fs: known}
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr.Access_fs), 0)
 	if errno != 0 {
-		return ruleset{}, fmt.Errorf("make a ruleset: %w", errno)
+		return nil, fmt.Errorf("make a ruleset: %w", errno)
 	}
-	return ruleset{fd: int(fd), known: known}, nil
+	rules := os.NewFile(fd, "ruleset")
+	for _, g := range grants {
+		g.rights &= known
+		err := at(g.path)
+		if err == nil {
+			err = g.addTo(rules)
+		}
+		if err != nil {
+			return nil, errors.Join(err, rules.Close())
+		}
+	}
+	return rules, nil
 }
 
-// add follows links to their ends. It neither waits for what it finds nor disturbs it.
-func (r ruleset) add(g grant) error {
-	fd, err := unix.Open(g.path, unix.O_PATH|unix.O_CLOEXEC, 0)
+// addTo follows links to their ends. It neither waits for what it finds nor disturbs it.
+func (g grant) addTo(rules *os.File) error {
+	fd, err := openPath(g.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, fs.ErrPermission) {
-		return nil // who is confined may not open it either
+		return nil // who is confined may not open it either, or finds something else there
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", g.path, err)
@@ -106,13 +123,13 @@ func (r ruleset) add(g grant) error {
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return fmt.Errorf("look at %s: %w", g.path, err)
 	}
-	rights := g.rights & r.known
+	rights := g.rights
 	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		rights &= mayToFile
 	}
 	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
-	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(r.fd), landlockPathBeneath, uintptr(unsafe.Pointer(&attr)), 0, 0, 0)
-	if errno != 0 {
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, rules.Fd(), landlockPathBeneath, uintptr(unsafe.Pointer(&attr)), 0, 0, 0)
+	if errno != 0 && errno != unix.EBADFD { // pipes and sockets need no right of Landlock's
 		return fmt.Errorf("grant %s: %w", g.path, errno)
 	}
 	return nil

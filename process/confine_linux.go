@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -19,8 +20,8 @@ type Confinement struct {
 }
 
 // confine takes from this thread, and from what it starts, what the confinement of the
-// launch does not leave it. The thread must be one that ends soon.
-func (l Launch) confine() error {
+// launch does not leave it, with its ruleset. The thread must be one that ends soon.
+func (l Launch) confine(rules *os.File) error {
 	if l.Confinement == nil {
 		return nil
 	}
@@ -28,8 +29,8 @@ func (l Launch) confine() error {
 	if lacks := kernel.Lacks(); lacks != "" && l.Confinement.Required {
 		return fmt.Errorf("confine it: %s", lacks)
 	}
-	if kernel.Landlock > 0 {
-		if err := l.Confinement.restrictFiles(l.Path, kernel.Landlock); err != nil {
+	if rules != nil {
+		if err := restrictFiles(rules); err != nil {
 			return fmt.Errorf("confine it to its files (Landlock): %w", err)
 		}
 	}

@@ -82,6 +82,57 @@ func TestConfinement_files(t *testing.T) {
 	}
 }
 
+// What we have open ourselves is nobody else's: a path that leads there neither stops a
+// start nor gives away what it is. A process opens its own by the same path, a pipe and a
+// FIFO that it is given.
+func TestConfinement_streams(t *testing.T) {
+	t.Parallel()
+	needsLandlock(t)
+	dir := publicDir(t)
+	hidden, fifo := filepath.Join(dir, "hidden"), filepath.Join(dir, "fifo")
+	must.NoError(t, os.WriteFile(hidden, nil, 0o600))
+	must.NoError(t, unix.Mkfifo(fifo, 0o600))
+	ours, err := os.OpenFile(hidden, os.O_RDWR, 0)
+	must.NoError(t, err)
+	defer func() { _ = ours.Close() }()
+	named := []string{"/dev/stdout", "/dev/stderr", "/dev/fd/1", fmt.Sprintf("/proc/self/fd/%d", ours.Fd())}
+	reader, writer, err := os.Pipe()
+	must.NoError(t, err)
+	both, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	must.NoError(t, err)
+	for _, stdout := range []struct{ reader, writer *os.File }{{reader, writer}, {both, both}} {
+		for _, f := range []*os.File{ours, stdout.writer} { // its user may open it
+			must.NoError(t, f.Chown(int(somebody.UID), int(somebody.GID)))
+		}
+		for attempt, want := range map[string]string{"write:/dev/stdout": "xwrite:/dev/stdout done\n", "write:/proc/self/fd/1": "xwrite:/proc/self/fd/1 done\n", "write:" + hidden: "write:" + hidden + " EACCES\n"} {
+			p, err := Start(Launch{Path: intruderPath(t), Args: []string{attempt}, Env: []string{role + "=intruder"}, Dir: openDir(t, dir), User: somebody,
+				Files: []*os.File{nil, stdout.writer, stdout.writer}, Confinement: &Confinement{Write: append(named, fifo)}})
+			must.NoError(t, err)
+			<-p.Done()
+			got := make([]byte, 4096)
+			n, err := stdout.reader.Read(got)
+			must.NoError(t, err)
+			must.Eq(t, want, string(got[:n]))
+		}
+		_, _ = stdout.reader.Close(), stdout.writer.Close()
+	}
+}
+
+// What a script only names is not opened before it is known to be a file.
+func TestExecutes_opensNoOther(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(publicDir(t), "fifo")
+	must.NoError(t, unix.Mkfifo(fifo, 0o600))
+	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	must.NoError(t, err)
+	defer func() { _ = unix.Close(watch) }()
+	_, err = unix.InotifyAddWatch(watch, fifo, unix.IN_OPEN)
+	must.NoError(t, err)
+	executes(script(t, "exec "+fifo))
+	_, err = unix.Read(watch, make([]byte, 4096))
+	must.ErrorIs(t, err, unix.EAGAIN, must.Sprint("it was opened"))
+}
+
 // keys are those of a map, with what writes before what removes.
 func keys(m map[string]string) []string {
 	all := slices.Sorted(maps.Keys(m))

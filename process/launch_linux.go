@@ -104,7 +104,7 @@ func forkWithoutPrivileges(l Launch, attr *os.ProcAttr) (child *os.Process, err 
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("set no_new_privs: %w", err)
 		}
-		for _, step := range []func() error{outliveParent, l.Cgroup.joinThread, l.Network.join, l.boundCapabilities, l.confine} {
+		for _, step := range []func() error{outliveParent, l.Cgroup.joinThread, l.Network.join, l.boundCapabilities, func() error { return l.confine(b.rules) }} {
 			if err := step(); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -143,6 +144,26 @@ func TestCommand_belongsToTask(t *testing.T) {
 			must.SliceEmpty(t, c.cells())
 		})
 	}
+}
+
+// A command has done well, whatever becomes of its group.
+func TestCommand_stuckGroup(t *testing.T) {
+	t.Parallel()
+	c := machineGroup(t)
+	l := shell(t, c, "read -r _")
+	input, output, err := os.Pipe()
+	must.NoError(t, err)
+	defer func() { _, _ = input.Close(), output.Close() }()
+	l.Files = []*os.File{input, nil, nil}
+	command, err := StartCommand(t.Context(), l)
+	must.NoError(t, err)
+	cell := c.cells()[0].tasks()
+	must.NoError(t, os.Mkdir(cell+"/within", 0o755))
+	must.NoError(t, output.Close())
+	exit, err := command.Wait()
+	must.NoError(t, err)
+	must.Eq(t, "exited with status 1", exit.String()) // by the end of its input
+	must.NoError(t, errors.Join(os.Remove(cell+"/within"), os.Remove(cell)))
 }
 
 // Who leaves the session of a process is known by name as long as it is in the cgroup.

@@ -21,8 +21,8 @@ func (s *Sidecar) launch(l *Launch, epoch int) (generation, error) {
 	}
 	open(run.OpenDir())
 	open(os.Open(os.DevNull))
-	open(openLog(run.Root, run.Stdout))
-	open(openLog(run.Root, run.Stderr))
+	open(openLog(run.Root, run.Stdout, run.User))
+	open(openLog(run.Root, run.Stderr, run.User))
 	own, openErr := l.Open()
 	files = append(files, own...)
 	if err := errors.Join(err, openErr); err != nil {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-connect/process"
 )
 
 // logPipeSize is how much of a log waits for a reader: the most that
@@ -19,8 +21,9 @@ const logPipeSize = 1 << 20
 // or /dev/null. Other tasks can write to that directory, so nothing else is
 // opened in its place. The FIFO is opened for reading, too, so that it always
 // has a reader and the program never gets EPIPE when Nomad's is away; it never blocks;
-// and it holds a megabyte before lines are lost.
-func openLog(root, path string) (*os.File, error) {
+// and it holds a megabyte before lines are lost. It is given to the user, who has it open
+// anyhow: a program opens it again by the name /dev/stdout.
+func openLog(root, path string, user process.User) (*os.File, error) {
 	if path == os.DevNull {
 		return os.OpenFile(path, os.O_WRONLY, 0)
 	}
@@ -31,6 +34,9 @@ func openLog(root, path string) (*os.File, error) {
 	info, err := f.Stat()
 	if err == nil && info.Mode()&fs.ModeNamedPipe == 0 {
 		err = fmt.Errorf("%s is not the FIFO that Nomad made", path)
+	}
+	if err == nil && user.Switch {
+		err = f.Chown(int(user.UID), int(user.GID))
 	}
 	if err == nil {
 		// Less room is no reason to fail.

@@ -30,7 +30,7 @@ type mover struct {
 	when *atomic.Bool
 }
 
-func (m mover) Look(ctx context.Context) (sidecar.Finding, error) {
+func (m *mover) Look(ctx context.Context) (sidecar.Finding, error) {
 	if m.when.CompareAndSwap(true, false) {
 		return sidecar.Finding{Presence: sidecar.Moved, Why: "The service is at another port", Place: m.to}, nil
 	}

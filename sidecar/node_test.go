@@ -1,12 +1,14 @@
 package sidecar_test
 
 import (
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -15,7 +17,7 @@ func TestOpenLog_fifo(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "fifo")
 	must.NoError(t, syscall.Mkfifo(path, 0o600))
-	log, err := sidecar.OpenLog(filepath.Dir(path), path)
+	log, err := sidecar.OpenLog(filepath.Dir(path), path, process.User{})
 	must.NoError(t, err)
 	defer func() { _ = log.Close() }()
 
@@ -35,6 +37,24 @@ func TestOpenLog_fifo(t *testing.T) {
 		}
 	}))
 	must.Eq(t, sidecar.LogPipeSize, written)
+}
+
+// The user of a program opens its log by the name /dev/stdout, too.
+func TestOpenLog_user(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("it needs root")
+	}
+	path := filepath.Join(t.TempDir(), "fifo")
+	must.NoError(t, syscall.Mkfifo(path, 0o600))
+	log, err := sidecar.OpenLog(filepath.Dir(path), path, process.User{Name: "somebody", UID: 81011, GID: 81012, Switch: true})
+	must.NoError(t, err)
+	must.NoError(t, log.Close())
+	info, err := os.Stat(path)
+	must.NoError(t, err)
+	stat := info.Sys().(*syscall.Stat_t)
+	must.Eq(t, 81011, stat.Uid)
+	must.Eq(t, 81012, stat.Gid)
 }
 
 func TestCheckPortFree(t *testing.T) {
