@@ -126,19 +126,44 @@ func tokenUnknown(err error) bool {
 // unreachable makes a sentence of a failed request: what was tried, where,
 // what came of it and what to do.
 func (c *Client) unreachable(doing string, err error) error {
+	return c.unanswered(doing, c.bearer(), err)
+}
+
+// bearer is what sentences say of the token that a request was made with.
+type bearer struct {
+	name  string // after "the ACL token"; with a space before it, or empty
+	given bool
+	where string // where another is waited for
+}
+
+// bearer is that of the requests which name no other token.
+func (c *Client) bearer() bearer {
+	return bearer{name: c.which(), given: c.Tokens().Task != "", where: c.whereTokens()}
+}
+
+// agentBearer is that of what is asked with the operator's token, where there is one.
+func (c *Client) agentBearer() bearer {
+	if tokens := c.Tokens(); tokens.Agent == "" || tokens.Agent == tokens.Task {
+		return c.bearer()
+	}
+	return bearer{name: " of the plugin's config", given: true, where: "; put one that it knows into the file consul { token_file } of the plugin's config"}
+}
+
+// unanswered is unreachable for a request with a certain token.
+func (c *Client) unanswered(doing string, who bearer, err error) error {
 	var status api.StatusError
 	if !errors.As(err, &status) {
 		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
 	}
 	if tokenUnknown(err) {
-		return &DeniedError{Unknown: true, sentence: fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, c.which(), strings.TrimSpace(status.Body), c.whereTokens())}
+		return &DeniedError{Unknown: true, sentence: fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, who.name, strings.TrimSpace(status.Body), who.where)}
 	}
 	if status.Code == http.StatusForbidden {
-		who := "no ACL token is given"
-		if c.Tokens().Task != "" {
-			who = "the ACL token" + c.which() + " does not allow it"
+		why := "no ACL token is given"
+		if who.given {
+			why = "the ACL token" + who.name + " does not allow it"
 		}
-		return &DeniedError{sentence: fmt.Sprintf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)}
+		return &DeniedError{sentence: fmt.Sprintf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), why)}
 	}
 	return fmt.Errorf("%s: Consul at %s answers %d: %s", doing, c.cfg.Address, status.Code, strings.TrimSpace(status.Body))
 }

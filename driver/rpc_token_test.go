@@ -1,9 +1,11 @@
 package driver
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/consul"
 	"nomad-driver-connect/fake"
 )
 
@@ -215,6 +218,37 @@ func TestRPC_identityRefused(t *testing.T) {
 	_, err = w.start(h, sidecarHCL(""))
 	must.NoError(t, err)
 	must.NoError(t, h.DestroyTask(w.task.ID, true))
+	must.SliceEmpty(t, w.consul.Tokens())
+	w.clean()
+}
+
+// A token of the operator's that Consul does not know is no fault of the task's, which is
+// neither blamed for it nor replaced.
+func TestRPC_operatorTokenRevoked(t *testing.T) {
+	t.Parallel()
+	w := identified(t, 0)
+	w.consul.KnowTokens("operator")
+	file := filepath.Join(t.TempDir(), "operator")
+	must.NoError(t, os.WriteFile(file, []byte("operator"), 0o600))
+	h := newHarness(t)
+	h.quickly()
+	must.NoError(t, h.configure(strings.Replace(w.config(), "consul {", fmt.Sprintf("consul {\n token_file = %q", file), 1)))
+	_, err := w.start(h, sidecarHCL(""))
+	must.NoError(t, err)
+	h.awaitAttribute(w.task, "phase", "serving")
+	w.consul.Revoke("operator")
+	client, err := consul.New(consul.Config{Address: w.consul.URL, AgentToken: "operator"})
+	must.NoError(t, err)
+	_, err = h.plugin.agents.Refresh(t.Context(), client) // forgets the answer of before
+	must.ErrorContains(t, err, "does not know the ACL token of the plugin's config")
+	w.consul.Revoke("login 1")
+	w.consul.Change(webService, func(reg *api.AgentServiceRegistration) { reg.Tags = []string{"news"} })
+	h.told(w.task, "Acts in Consul with the ACL token accessor of login 2")
+	must.Eq(t, []string{"login 2"}, w.consul.Tokens())
+	must.NoError(t, h.DestroyTask(w.task.ID, true))
+
+	_, err = w.start(h, sidecarHCL(""))
+	must.ErrorContains(t, err, "does not know the ACL token of the plugin's config")
 	must.SliceEmpty(t, w.consul.Tokens())
 	w.clean()
 }

@@ -31,14 +31,14 @@ func (k *tokenKeeper) describe(ctx context.Context) {
 // describeAgain is how long a question about a token waits that was not answered.
 const describeAgain = 30 * time.Second
 
-// learn asks what Consul knows of the token of now. (An agent without ACLs would log an
-// error for each question.)
+// learn asks what Consul knows of the token of now. A *consul.DeniedError is about that
+// token. (An agent without ACLs would log an error for each question.)
 func (k *tokenKeeper) learn(ctx context.Context) error {
 	before := k.now.Load()
 	if before.token.Secret == "" {
 		return nil
 	}
-	if info, err := k.plugin.agents.Info(ctx, k.client); err != nil || !info.ACLs {
+	if acls, err := k.hasACLs(ctx); err != nil || !acls {
 		return err
 	}
 	token, err := k.client.ReadToken(ctx, before.token.Secret)
@@ -51,6 +51,17 @@ func (k *tokenKeeper) learn(ctx context.Context) error {
 		k.emit("Acts in Consul with the ACL token " + h.String() + h.lasts())
 	}
 	return nil
+}
+
+// hasACLs tells whether the agent wants tokens. It is asked with the operator's: where that
+// is refused the agent has ACLs, and the task's token may be as good as ever.
+func (k *tokenKeeper) hasACLs(ctx context.Context) (bool, error) {
+	info, err := k.plugin.agents.Info(ctx, k.client)
+	var denied *consul.DeniedError
+	if errors.As(err, &denied) {
+		return true, nil
+	}
+	return info.ACLs, err
 }
 
 // warn says once that a token ends soon which only somebody else can replace.
