@@ -228,11 +228,7 @@ func TestRPC_operatorTokenRevoked(t *testing.T) {
 	t.Parallel()
 	w := identified(t, 0)
 	w.consul.KnowTokens("operator")
-	file := filepath.Join(t.TempDir(), "operator")
-	must.NoError(t, os.WriteFile(file, []byte("operator"), 0o600))
-	h := newHarness(t)
-	h.quickly()
-	must.NoError(t, h.configure(strings.Replace(w.config(), "consul {", fmt.Sprintf("consul {\n token_file = %q", file), 1)))
+	h, _ := w.operated("operator")
 	_, err := w.start(h, sidecarHCL(""))
 	must.NoError(t, err)
 	h.awaitAttribute(w.task, "phase", "serving")
@@ -251,4 +247,45 @@ func TestRPC_operatorTokenRevoked(t *testing.T) {
 	must.ErrorContains(t, err, "does not know the ACL token of the plugin's config")
 	must.SliceEmpty(t, w.consul.Tokens())
 	w.clean()
+}
+
+// An identity that Nomad gave in the environment is in no handle: a later life of the
+// plugin keeps the token that was given for it, and says so when it is refused.
+func TestRPC_identityInEnvironment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake.WellBehaved)
+	delete(w.task.Env, api.HTTPTokenEnvName)
+	w.task.Env["NOMAD_TOKEN_mesh"] = "JWT"
+	w.consul.KnowTokens("operator")
+	w.consul.Identify("JWT", 0)
+	h, configure := w.operated("operator")
+	handle, err := w.start(h, sidecarHCL("")+"\n	consul {\n	  identity = \"mesh\"\n	}")
+	must.NoError(t, err)
+	h.awaitAttribute(w.task, "phase", "serving")
+	h.kill()
+
+	next := newHarness(t)
+	next.quickly()
+	must.NoError(t, next.configure(configure))
+	must.NoError(t, next.RecoverTask(handle))
+	next.told(w.task, `Acts in Consul with the ACL token accessor of login 1 of the workload identity "mesh"`)
+	recovered, err := next.plugin.tasks.get(w.task.ID)
+	must.NoError(t, err)
+	must.Eq(t, "operator", recovered.proxy.client.Tokens().Agent)
+	w.consul.Revoke("login 1")
+	w.consul.Change(webService, func(reg *api.AgentServiceRegistration) { reg.Tags = []string{"news"} })
+	next.told(w.task, "its identity is not there any more, as one that Nomad gives in the environment is not after a restart of its agent")
+	must.NoError(t, next.DestroyTask(w.task.ID, true))
+}
+
+// operated is a node whose plugin has a token of the operator's, and its config.
+func (w *world) operated(token string) (h *harness, config string) {
+	w.t.Helper()
+	file := filepath.Join(w.t.TempDir(), "operator")
+	must.NoError(w.t, os.WriteFile(file, []byte(token), 0o600))
+	config = strings.Replace(w.config(), "consul {", fmt.Sprintf("consul {\n token_file = %q", file), 1)
+	h = newHarness(w.t)
+	h.quickly()
+	must.NoError(w.t, h.configure(config))
+	return h, config
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -82,15 +83,12 @@ func (k *tokenKeeper) beginOnce(ctx context.Context) error {
 }
 
 // read implements consul.ReadTokens.
-func (k *tokenKeeper) read() (tokens consul.Tokens, err error) {
+func (k *tokenKeeper) read() (consul.Tokens, error) {
 	k.reading.Lock()
 	defer k.reading.Unlock()
-	if err := k.find(k.plugin.ctx); err != nil {
-		return tokens, err
-	}
-	tokens.Task = k.now.Load().token.Secret
-	tokens.Agent, err = k.plugin.agentToken(k.spec)
-	return tokens, err
+	agent, err := k.plugin.agentToken(k.spec)
+	err = errors.Join(k.find(k.plugin.ctx), err)
+	return consul.Tokens{Task: k.now.Load().token.Secret, Agent: agent}, err
 }
 
 // find takes the token that lies there now. When it is gone, the one of before is kept
@@ -104,7 +102,7 @@ func (k *tokenKeeper) find(ctx context.Context) error {
 	case err != nil:
 		return err
 	case content == "":
-		return k.findNone(before)
+		return k.findNone(before, sources)
 	case serves && (rank > before.rank || (sources[rank].identity != "" && before.source.identity != "")):
 		return nil
 	case sources[rank].identity != "":
@@ -117,9 +115,16 @@ func (k *tokenKeeper) find(ctx context.Context) error {
 
 // findNone is find where there is no token. Without one the sidecar acts as anybody may,
 // but not where it had one before the machine was restarted.
-func (k *tokenKeeper) findNone(before *held) error {
-	if before.token.Secret != "" {
+func (k *tokenKeeper) findNone(before *held, sources []tokenSource) error {
+	switch identity := before.source.identity; {
+	case before.token.Secret == "":
+	case identity != "" && (before.isDue() || k.isRefused(before.token.Secret)):
+		return fmt.Errorf("replace the ACL token %s: its identity is not there any more, as one that Nomad gives in the environment is not after a restart of its agent; give the task identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }, or restart it", before, identity)
+	default:
 		return nil
+	}
+	if err := missingIdentity(sources); err != nil {
+		return err
 	}
 	if secret := k.spec.Consul.Token; secret != "" {
 		k.now.Store(&held{source: tokenSource{name: "the bootstrap"}, token: consul.Token{Secret: secret}})

@@ -76,10 +76,10 @@ func (k *tokenKeeper) warn(now *held) {
 	}
 }
 
-// due tells that it is time for another token, before the one of now ends.
+// due tells that it is time for another token, as the one of now ends soon or is refused.
 func (k *tokenKeeper) due() bool {
 	h := k.now.Load()
-	return h.source.identity != "" && h.isDue()
+	return h.source.identity != "" && (h.isDue() || k.isRefused(h.token.Secret))
 }
 
 // source says where the token of now comes from, and whether it is to be given back.

@@ -67,11 +67,18 @@ func findToken(sources []tokenSource, task *drivers.TaskConfig, user process.Use
 		if err != nil || content != "" {
 			return rank, content, err
 		}
-		if source.last && source.identity != "" {
-			return rank, "", sidecar.Invalidf("consul.identity", "Nomad gives the task no identity %q: give it identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }", source.identity, source.identity)
-		}
 	}
 	return len(sources), "", nil
+}
+
+// missingIdentity says that the job names an identity which is not there; nil for another
+// job. A sidecar that has its token already does without.
+func missingIdentity(sources []tokenSource) error {
+	last := sources[len(sources)-1]
+	if !last.last || last.identity == "" {
+		return nil
+	}
+	return sidecar.Invalidf("consul.identity", "Nomad gives the task no identity %q: give it identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }", last.identity, last.identity)
 }
 
 // read gives what there is; nothing where there is no such file, unless the job named it.
