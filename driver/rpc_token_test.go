@@ -266,6 +266,7 @@ func TestRPC_identityInEnvironment(t *testing.T) {
 
 	next := newHarness(t)
 	next.quickly()
+	next.plugin.timing.Patience = 100 * time.Millisecond
 	must.NoError(t, next.configure(configure))
 	must.NoError(t, next.RecoverTask(handle))
 	next.told(w.task, `Acts in Consul with the ACL token accessor of login 1 of the workload identity "mesh"`)
@@ -288,4 +289,63 @@ func (w *world) operated(token string) (h *harness, config string) {
 	h.quickly()
 	must.NoError(w.t, h.configure(config))
 	return h, config
+}
+
+// An identity that lies beside a sidecar which has its token from elsewhere is not what
+// that token was given for: it is neither exchanged nor logged out.
+func TestRPC_identityBeside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake.WellBehaved)
+	w.consul.KnowTokens("secret")
+	w.consul.Identify("JWT", 0)
+	h := w.plugin()
+	handle, err := w.start(h, sidecarHCL(""))
+	must.NoError(t, err)
+	h.awaitAttribute(w.task, "phase", "serving")
+	h.kill()
+
+	w.inSecrets("nomad_consul_default.jwt", "JWT")
+	next := w.plugin()
+	next.quickly()
+	must.NoError(t, next.RecoverTask(handle))
+	next.told(w.task, "Acts in Consul with the ACL token accessor of secret of CONSUL_HTTP_TOKEN")
+	must.NoError(t, next.DestroyTask(w.task.ID, true))
+	must.Eq(t, []string{"secret"}, w.consul.Tokens())
+	must.Eq(t, 0, w.consul.Requests("POST /v1/acl/login"))
+	w.clean()
+}
+
+// What a login lacks is said for as long as it fails, and none is made too soon.
+func TestRPC_loginsFail(t *testing.T) {
+	t.Parallel()
+	w := identified(t, 0)
+	h := w.plugin()
+	h.quickly()
+	h.plugin.timing.Patience = 100 * time.Millisecond
+	_, err := w.start(h, sidecarHCL(""))
+	must.NoError(t, err)
+	h.awaitAttribute(w.task, "phase", "serving")
+	w.inSecrets("nomad_consul_default.jwt", "forged")
+	w.consul.Revoke("login 1")
+	w.consul.Change(webService, func(reg *api.AgentServiceRegistration) { reg.Tags = []string{"news"} })
+	h.told(w.task, `exchange the workload identity "consul_default" for an ACL token: log in to Consul at `)
+	must.Less(t, 5, w.consul.Requests("POST /v1/acl/login"))
+	must.NoError(t, h.DestroyTask(w.task.ID, true))
+}
+
+// A login that fails is tried again the later, the more sidecars are on the node.
+func TestTokenKeeper_pace(t *testing.T) {
+	t.Parallel()
+	p := &Plugin{ctx: t.Context(), tasks: newTasks()}
+	for range 1000 {
+		p.watch.Follow(consul.Interest{})
+	}
+	client, err := consul.New(consul.Config{Address: "127.0.0.1:1"})
+	must.NoError(t, err)
+	k := p.newTokenKeeper(proxySpec{}, taskOnHost())
+	k.client = client
+	for range 20 {
+		must.Error(t, k.exchange(t.Context(), 0, tokenSource{name: "an identity"}, "JWT"))
+	}
+	must.Greater(t, 2*time.Minute, time.Until(k.notBefore))
 }

@@ -26,9 +26,10 @@ type tokenKeeper struct {
 	client *consul.Client
 	emit   sidecar.Emit
 
-	reading   sync.Mutex   // a file of the job may never answer; it guards the next two
-	failed    pace.Backoff // of logins
-	notBefore time.Time    // is there another after one that has failed
+	reading    sync.Mutex   // a file of the job may never answer; it guards the next three
+	failed     pace.Backoff // of logins
+	notBefore  time.Time    // is there another after one that has failed
+	lastFailed error        // why it has
 
 	now     atomic.Pointer[held]
 	running atomic.Bool // the sidecar is there, and a refusal is news
@@ -45,7 +46,7 @@ const (
 )
 
 func (p *Plugin) newTokenKeeper(spec proxySpec, task *drivers.TaskConfig) *tokenKeeper {
-	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task), failed: pace.Backoff{Min: time.Second, Max: 30 * time.Second}}
+	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task), failed: pace.Backoff{Min: time.Second, Max: loginRetry}}
 	k.now.Store(&held{})
 	return k
 }
@@ -103,8 +104,8 @@ func (k *tokenKeeper) find(ctx context.Context) error {
 		return err
 	case content == "":
 		return k.findNone(before, sources)
-	case serves && (rank > before.rank || (sources[rank].identity != "" && before.source.identity != "")):
-		return nil
+	case serves && (rank > before.rank || sources[rank].identity != ""):
+		return nil // an identity is exchanged for want of a token only
 	case sources[rank].identity != "":
 		return k.exchange(ctx, rank, sources[rank], content)
 	case content != before.token.Secret:
@@ -145,8 +146,11 @@ func (k *tokenKeeper) attach() error {
 		return err
 	}
 	h := &held{source: sources[rank], rank: rank}
-	if h.source.identity == "" {
+	switch {
+	case h.source.identity == "":
 		h.token.Secret = content
+	case !k.spec.Login:
+		return nil // Envoy's token is from elsewhere, and recalled
 	}
 	k.now.Store(h)
 	return nil

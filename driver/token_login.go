@@ -2,22 +2,27 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"nomad-driver-connect/pace"
 )
 
+// loginRetry is the longest time between two logins that fail, on a node with few sidecars:
+// with many Consul would be asked by all of them.
+const loginRetry = 30 * time.Second
+
 // exchange logs in by an identity.
 func (k *tokenKeeper) exchange(ctx context.Context, rank int, source tokenSource, identity string) error {
 	if k.running.Load() && time.Now().Before(k.notBefore) {
-		return errors.New("a login has just failed")
+		return k.lastFailed
 	}
 	token, err := k.client.Login(ctx, k.spec.Consul.AuthMethod, identity, map[string]string{"nomad-alloc": k.task.AllocID, "nomad-task": k.task.Name})
 	if err != nil {
+		k.failed.Max = k.plugin.watch.Share(loginRetry)
 		k.notBefore = time.Now().Add(k.failed.Next())
-		return &loginError{source.name, err}
+		k.lastFailed = &loginError{source.name, err}
+		return k.lastFailed
 	}
 	k.failed.Reset()
 	k.now.Store(&held{source: source, rank: rank, token: token, early: early(token.Lifetime)})

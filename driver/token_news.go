@@ -21,14 +21,14 @@ func (k *tokenKeeper) describe(ctx context.Context) {
 	if time.Now().Before(time.Unix(0, k.later.Load())) {
 		return
 	}
-	k.later.Store(time.Now().Add(pace.Jitter(describeAgain)).UnixNano())
+	k.later.Store(time.Now().Add(pace.Jitter(k.plugin.watch.Share(describeAgain))).UnixNano())
 	var denied *consul.DeniedError
 	if errors.As(k.learn(ctx), &denied) {
 		k.Refused(h.token.Secret)
 	}
 }
 
-// describeAgain is how long a question about a token waits that was not answered.
+// describeAgain is how long a question about a token waits at least that was not answered.
 const describeAgain = 30 * time.Second
 
 // learn asks what Consul knows of the token of now. A *consul.DeniedError is about that
