@@ -349,3 +349,60 @@ func TestTokenKeeper_pace(t *testing.T) {
 	}
 	must.Greater(t, 2*time.Minute, time.Until(k.notBefore))
 }
+
+// A token of a failed start is given back when Consul takes it, though Nomad has heard of
+// the failure by then.
+func TestRPC_failedStartLogsOut(t *testing.T) {
+	t.Parallel()
+	w := identified(t, 0)
+	w.envoy = fake.Envoy(t, fake.Dying)
+	h := w.plugin()
+	w.consul.Fail("POST /v1/acl/logout", 0)
+	_, err := w.start(h, sidecarHCL(fmt.Sprintf("upstreams {\n destination_name = \"db\"\n local_bind_port = %d\n}", w.freePort())))
+	must.ErrorContains(t, err, "before it was ready")
+	must.StrNotContains(t, err.Error(), "log out")
+	must.Eq(t, []string{"login 1"}, w.consul.Tokens())
+	w.consul.Heal()
+	eventually(t, "the token is given back", func() bool { return len(w.consul.Tokens()) == 0 })
+	w.clean()
+}
+
+// A token that an identity was exchanged for is given back after another has come in its
+// place.
+func TestRPC_replacedLogsOut(t *testing.T) {
+	t.Parallel()
+	w := identified(t, 0)
+	h := w.plugin()
+	h.quickly()
+	_, err := w.start(h, sidecarHCL("")+"\nready {\n timeout = \"4s\"\n}\ndrain {\n timeout = \"1s\"\n}")
+	must.NoError(t, err)
+	h.awaitAttribute(w.task, "phase", "serving")
+	w.consul.Expire("service", time.Hour)
+	w.inSecrets("si_token", "service")
+	h.told(w.task, "Hot restart 1 (its token has changed)")
+	must.Eq(t, []string{"login 1", "service"}, w.consul.Tokens(), must.Sprint("the Envoy of before acts with it still"))
+	eventually(t, "the first token is given back", func() bool { return len(w.consul.Tokens()) == 1 })
+	must.Eq(t, "service", w.consul.Registrar())
+	must.NoError(t, h.DestroyTask(w.task.ID, true))
+	w.clean()
+}
+
+// All that a start waits for takes no longer together than ready.timeout.
+func TestRPC_startInTime(t *testing.T) {
+	t.Parallel()
+	w := identified(t, 0)
+	w.inSecrets("nomad_consul_default.jwt", "forged")
+	h := w.plugin()
+	brief := sidecarHCL("") + "\nready {\n timeout = \"1s\"\n}"
+	begun := time.Now()
+	_, err := w.start(h, brief)
+	must.ErrorContains(t, err, "`nomad setup consul` makes the method")
+	must.Less(t, 4*time.Second, time.Since(begun))
+
+	must.NoError(t, os.Remove(filepath.Join(w.task.TaskDir().SecretsDir, "nomad_consul_default.jwt")))
+	w.consul.Remove(webService)
+	begun = time.Now()
+	_, err = w.start(h, brief)
+	must.ErrorContains(t, err, "was not started within ready.timeout, 1s")
+	must.Less(t, 4*time.Second, time.Since(begun))
+}

@@ -70,7 +70,7 @@ func (k *tokenKeeper) begin(ctx context.Context) error {
 }
 
 func (k *tokenKeeper) beginOnce(ctx context.Context) error {
-	tokens, err := k.read()
+	tokens, err := k.readWithin(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,11 +84,13 @@ func (k *tokenKeeper) beginOnce(ctx context.Context) error {
 }
 
 // read implements consul.ReadTokens.
-func (k *tokenKeeper) read() (consul.Tokens, error) {
+func (k *tokenKeeper) read() (consul.Tokens, error) { return k.readWithin(k.plugin.ctx) }
+
+func (k *tokenKeeper) readWithin(ctx context.Context) (consul.Tokens, error) {
 	k.reading.Lock()
 	defer k.reading.Unlock()
 	agent, err := k.plugin.agentToken(k.spec)
-	err = errors.Join(k.find(k.plugin.ctx), err)
+	err = errors.Join(k.find(ctx), err)
 	return consul.Tokens{Task: k.now.Load().token.Secret, Agent: agent}, err
 }
 
@@ -110,6 +112,7 @@ func (k *tokenKeeper) find(ctx context.Context) error {
 		return k.exchange(ctx, rank, sources[rank], content)
 	case content != before.token.Secret:
 		k.now.Store(&held{source: sources[rank], rank: rank, token: consul.Token{Secret: content}})
+		k.replaced(before)
 	}
 	return nil
 }
