@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +74,9 @@ func (k *tokenKeeper) beginOnce(ctx context.Context) error {
 		return err
 	}
 	k.client.SetTokens(tokens)
+	if tokens.Task == "" {
+		return k.lost(ctx)
+	}
 	err = k.learn(ctx)
 	var denied *consul.DeniedError
 	if errors.As(err, &denied) {
@@ -117,8 +119,7 @@ func (k *tokenKeeper) find(ctx context.Context) error {
 	return nil
 }
 
-// findNone is find where there is no token. Without one the sidecar acts as anybody may,
-// but not where it had one before the machine was restarted.
+// findNone is find where there is no token. Without one the sidecar acts as anybody may.
 func (k *tokenKeeper) findNone(before *held, sources []tokenSource) error {
 	switch identity := before.source.identity; {
 	case before.token.Secret == "":
@@ -132,10 +133,6 @@ func (k *tokenKeeper) findNone(before *held, sources []tokenSource) error {
 	}
 	if secret := k.spec.Consul.Token; secret != "" {
 		k.now.Store(&held{source: tokenSource{name: "the bootstrap"}, token: consul.Token{Secret: secret}})
-		return nil
-	}
-	if lost := k.plugin.tasks.lostToken(placeOf(k.task)); lost != "" {
-		return sidecar.Invalidf(lost, "is gone since the machine was restarted, as it lay in memory, and Nomad does not write it again: the task fails, so that Nomad makes a new allocation, which is given another; to log in anew instead, give the task an identity block and name it in consul { identity = … }")
 	}
 	return nil
 }
@@ -163,7 +160,10 @@ func (k *tokenKeeper) attach() error {
 func (k *tokenKeeper) recall(secret string) {
 	h := *k.now.Load()
 	if h.source.name == "" {
-		h.source.name, h.rank = cmp.Or(k.spec.TokenSource, "Envoy's bootstrap"), math.MaxInt
+		h.source.name, h.rank = k.spec.TokenSource, math.MaxInt
+		if h.source.name == "" || h.source.name == noToken {
+			h.source.name = "Envoy's bootstrap"
+		}
 		if k.spec.Login {
 			h.source.identity = h.source.name
 		}

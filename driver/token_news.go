@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,8 @@ func (k *tokenKeeper) warn(now *held) {
 	h := *now
 	h.warned = true
 	if k.now.CompareAndSwap(now, &h) {
-		k.emit(fmt.Sprintf("The ACL token %s ends at %s, and Consul refuses the sidecar from then on: put another into its place", h, h.token.Expires.Format(time.TimeOnly)))
+		k.emit(fmt.Sprintf("The ACL token %s ends in %s, at %s, and Consul refuses the sidecar from then on: put another into its place",
+			h, time.Until(h.token.Expires).Round(time.Second), h.token.Expires.Format(time.RFC3339)))
 	}
 }
 
@@ -85,7 +87,7 @@ func (k *tokenKeeper) due() bool {
 // source says where the token of now comes from, and whether it is to be given back.
 func (k *tokenKeeper) source() (name string, login bool) {
 	h := k.now.Load()
-	return h.source.name, h.source.identity != ""
+	return cmp.Or(h.source.name, noToken), h.source.identity != ""
 }
 
 // Name implements consul.Keeper.

@@ -19,6 +19,12 @@ const (
 	// what `nomad setup consul` has it exchanged by.
 	stockIdentity   = "consul_default"
 	stockAuthMethod = "nomad-workloads"
+
+	// usualToken is what Nomad writes for a task of its kind "connect-native:<service>".
+	usualToken = "secrets/si_token"
+
+	// noToken is the source in the handle of a task that has none.
+	noToken = "nowhere"
 )
 
 // tokenSource is a place that a task's ACL token may come from.
@@ -38,7 +44,7 @@ func tokenSources(spec proxySpec, task *drivers.TaskConfig) []tokenSource {
 	if file := spec.Consul.TokenFile; file != "" {
 		return []tokenSource{{name: file, file: file, last: true}}
 	}
-	sources := []tokenSource{{name: "secrets/si_token", file: filepath.Join(secrets, "si_token")}}
+	sources := []tokenSource{{name: usualToken, file: filepath.Join(secrets, "si_token")}}
 	if name := spec.Consul.Identity; name != "" {
 		return append(sources, identitySources(name, task)...)
 	}

@@ -20,7 +20,7 @@ func (p *Plugin) addTokens(spec *proxySpec, task *drivers.TaskConfig) error {
 	rank, content, findErr := findToken(sources, task, spec.Life.Run.User)
 	switch {
 	case findErr != nil:
-		return errors.Join(findErr, err)
+		return errors.Join(p.tasks.missingFile(task, findErr), err)
 	case content == "":
 		return errors.Join(missingIdentity(sources), err)
 	case sources[rank].identity == "":
