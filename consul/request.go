@@ -129,26 +129,6 @@ func (c *Client) unreachable(doing string, err error) error {
 	return c.unanswered(doing, c.bearer(), err)
 }
 
-// bearer is what sentences say of the token that a request was made with.
-type bearer struct {
-	name  string // after "the ACL token"; with a space before it, or empty
-	given bool
-	where string // where another is waited for
-}
-
-// bearer is that of the requests which name no other token.
-func (c *Client) bearer() bearer {
-	return bearer{name: c.which(), given: c.Tokens().Task != "", where: c.whereTokens()}
-}
-
-// agentBearer is that of what is asked with the operator's token, where there is one.
-func (c *Client) agentBearer() bearer {
-	if tokens := c.Tokens(); tokens.Agent == "" || tokens.Agent == tokens.Task {
-		return c.bearer()
-	}
-	return bearer{name: " of the plugin's config", given: true, where: "; put one that it knows into the file consul { token_file } of the plugin's config"}
-}
-
 // unanswered is unreachable for a request with a certain token.
 func (c *Client) unanswered(doing string, who bearer, err error) error {
 	var status api.StatusError
@@ -175,22 +155,6 @@ type DeniedError struct {
 }
 
 func (e *DeniedError) Error() string { return e.sentence }
-
-// which names the token of now, after "the ACL token".
-func (c *Client) which() string {
-	if name := c.TokenName(); name != "" {
-		return " " + name
-	}
-	return ""
-}
-
-// whereTokens says where a token that Consul knows is waited for.
-func (c *Client) whereTokens() string {
-	if c.cfg.TokenFile == "" {
-		return ""
-	}
-	return "; a new one is taken as soon as it lies in " + c.cfg.TokenFile
-}
 
 // rootCause drops the request's URL, which is long and says nothing to a user.
 func rootCause(err error) error {
