@@ -86,7 +86,8 @@ func (c *Client) Lacks(ctx context.Context, rights ...Right) ([]Right, error) {
 		Allow bool
 	}
 	verdicts, err := ask(ctx, c, func(q *api.QueryOptions) (verdicts []verdict, err error) { //nolint:contextcheck // the request has a context of its own
-		return verdicts, c.post(q, "/v1/internal/acl/authorize", rights, &verdicts)
+		err = c.post(q, "/v1/internal/acl/authorize", rights, &verdicts)
+		return verdicts, err
 	})
 	if err != nil {
 		return nil, c.unreachable("ask what the ACL token may do", err)

@@ -74,7 +74,7 @@ func TestClient_keeper(t *testing.T) {
 	var k keeper
 	c.KeptBy(&k)
 	_, err = c.Self(t.Context())
-	must.ErrorContains(t, err, "does not know the ACL token of the test")
+	must.ErrorContains(t, err, "does not know the ACL token of the plugin's config")
 	c.SetTokens(Tokens{Task: "old"})
 	_, err = c.Has(t.Context(), "web")
 	must.ErrorContains(t, err, "does not know the ACL token of the test")

@@ -70,7 +70,7 @@ func (c *Client) Self(ctx context.Context) (Self, error) {
 		return self, ErrForbidden
 	}
 	if err != nil {
-		return self, c.unreachable("ask the Consul agent who it is", err)
+		return self, c.unanswered("ask the Consul agent who it is", c.agentBearer(), err)
 	}
 	return self, nil
 }

@@ -94,6 +94,15 @@ func (w *Watch) Followers() int {
 	return w.count
 }
 
+// perRequest is what each follower adds to the time between two of the requests that all
+// of them make: a thousand make 3 a second together.
+const perRequest = 300 * time.Millisecond
+
+// Share is the time between two requests of one follower, of which there may be many.
+func (w *Watch) Share(least time.Duration) time.Duration {
+	return max(least, time.Duration(w.Followers())*perRequest)
+}
+
 // sawServices tells those whose service is another than it was, or new in their
 // group. When Consul is back it tells all whose service is there; forgot says that it
 // has lost its data.

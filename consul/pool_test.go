@@ -152,7 +152,7 @@ func TestClient_renewsToken(t *testing.T) {
 		{"another that is as unknown", "other", nil, 2, "does not know the ACL token: ACL not found; a new one is taken as soon as it lies in /token"},
 		{"the same", "old", nil, 1, "does not know the ACL token"},
 		{"none", "", nil, 1, "does not know the ACL token"},
-		{"one that cannot be read", "new", context.DeadlineExceeded, 1, "does not know the ACL token"},
+		{"one that cannot be read", "", context.DeadlineExceeded, 1, "does not know the ACL token"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

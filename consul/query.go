@@ -102,7 +102,7 @@ func (q query) sentence(c *Client, err error) error {
 	if errors.Is(err, errHidden) || errors.Is(err, errNoNode) {
 		return fmt.Errorf("%s: %w", q.doing, err)
 	}
-	return c.unreachable(q.doing, err)
+	return c.unanswered(q.doing, c.agentBearer(), err)
 }
 
 // errHidden is Consul's silence about a node.

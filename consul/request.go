@@ -126,19 +126,24 @@ func tokenUnknown(err error) bool {
 // unreachable makes a sentence of a failed request: what was tried, where,
 // what came of it and what to do.
 func (c *Client) unreachable(doing string, err error) error {
+	return c.unanswered(doing, c.bearer(), err)
+}
+
+// unanswered is unreachable for a request with a certain token.
+func (c *Client) unanswered(doing string, who bearer, err error) error {
 	var status api.StatusError
 	if !errors.As(err, &status) {
 		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
 	}
 	if tokenUnknown(err) {
-		return &DeniedError{Unknown: true, sentence: fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, c.which(), strings.TrimSpace(status.Body), c.whereTokens())}
+		return &DeniedError{Unknown: true, sentence: fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, who.name, strings.TrimSpace(status.Body), who.where)}
 	}
 	if status.Code == http.StatusForbidden {
-		who := "no ACL token is given"
-		if c.Tokens().Task != "" {
-			who = "the ACL token" + c.which() + " does not allow it"
+		why := "no ACL token is given"
+		if who.given {
+			why = "the ACL token" + who.name + " does not allow it"
 		}
-		return &DeniedError{sentence: fmt.Sprintf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), who)}
+		return &DeniedError{sentence: fmt.Sprintf("%s: Consul at %s refuses: %s (%s); a token with service:write on the service and its sidecar is needed", doing, c.cfg.Address, strings.TrimSpace(status.Body), why)}
 	}
 	return fmt.Errorf("%s: Consul at %s answers %d: %s", doing, c.cfg.Address, status.Code, strings.TrimSpace(status.Body))
 }
@@ -150,22 +155,6 @@ type DeniedError struct {
 }
 
 func (e *DeniedError) Error() string { return e.sentence }
-
-// which names the token of now, after "the ACL token".
-func (c *Client) which() string {
-	if name := c.TokenName(); name != "" {
-		return " " + name
-	}
-	return ""
-}
-
-// whereTokens says where a token that Consul knows is waited for.
-func (c *Client) whereTokens() string {
-	if c.cfg.TokenFile == "" {
-		return ""
-	}
-	return "; a new one is taken as soon as it lies in " + c.cfg.TokenFile
-}
 
 // rootCause drops the request's URL, which is long and says nothing to a user.
 func rootCause(err error) error {

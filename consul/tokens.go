@@ -12,7 +12,7 @@ type Tokens struct {
 }
 
 // ReadTokens reads them where they lie now. It may take as long as a job's file
-// lets it.
+// lets it. With an error it gives those that it could read.
 type ReadTokens func() (Tokens, error)
 
 // Keeper keeps the tokens that a client acts with. It is asked from any goroutine.
@@ -50,12 +50,12 @@ func (c *Client) Renew() (changed bool, err error) {
 	}
 	before := c.Tokens()
 	now, err := c.read()
-	if err != nil {
-		return false, err
-	}
 	now.Task = cmp.Or(now.Task, before.Task)
+	if err != nil {
+		now.Agent = cmp.Or(now.Agent, before.Agent)
+	}
 	c.SetTokens(now)
-	return now != before, nil
+	return now != before, err
 }
 
 // renewWithin is Renew for somebody who cannot wait for a file that does not
@@ -69,8 +69,8 @@ func (c *Client) renewWithin(ctx context.Context) (changed bool) {
 	result := make(chan bool, 1)
 	go func() {
 		defer func() { <-c.reading }()
-		changed, err := c.Renew()
-		result <- err == nil && changed
+		changed, _ := c.Renew() // what is amiss is said where files are looked at
+		result <- changed
 	}()
 	select {
 	case changed = <-result:

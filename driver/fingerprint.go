@@ -163,7 +163,7 @@ func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.Ag
 	info, err := p.agents.Refresh(ctx, client)
 	if err == nil {
 		p.follow(settings, info.Node) //nolint:contextcheck // it goes on when this look is over
-		p.tasks.forgetUsers()
+		p.tasks.forgetGone()
 		if err := p.sweep(ctx, settings); err != nil {
 			p.log.Warn("could not remove what was left behind", "error", err)
 		}

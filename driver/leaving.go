@@ -56,7 +56,7 @@ func (t *tasks) unlessLookedAfter(at place, remove func() error) error {
 
 // left notes that nothing is left of what was leaving, or that nobody tries any more.
 func (t *tasks) left(at place, l *leaving) {
-	close(l.over)
+	defer close(l.over) // who waits for it finds nobody in the table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.leaving[at] == l {

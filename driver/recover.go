@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -33,7 +34,7 @@ func (p *Plugin) recover(h *drivers.TaskHandle) error {
 		return err
 	}
 	if was, now := state.State.Process.BootID, p.machine.boot; was != "" && now != "" && was != now {
-		p.tasks.lose(placeOf(h.Config), state.Spec.TokenSource)
+		p.tasks.lose(h.Config, cmp.Or(state.Spec.TokenSource, state.Spec.Consul.TokenFile, usualToken))
 		return errors.New("the machine was restarted since, and its Envoy ended with it; Nomad starts it anew")
 	}
 	// Without its token a sidecar can still be watched and stopped; that it could not be

@@ -3,8 +3,6 @@ package driver
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -112,7 +110,7 @@ func TestRPC_fileToken(t *testing.T) {
 	_, err := w.start(h, sidecarHCL(""))
 	must.NoError(t, err)
 	h.told(w.task, "Acts in Consul with the ACL token accessor of first of secrets/si_token, which ends in 6s")
-	h.told(w.task, "The ACL token accessor of first of secrets/si_token ends at ")
+	h.told(w.task, "The ACL token accessor of first of secrets/si_token ends in ")
 	w.inSecrets("si_token", "")
 	w.inSecrets("si_token", "second")
 	h.told(w.task, "Acts in Consul with the ACL token accessor of second of secrets/si_token")
@@ -150,40 +148,6 @@ func TestRPC_tokenNotReplicated(t *testing.T) {
 	<-known
 	must.NoError(t, h.DestroyTask(w.task.ID, true))
 	w.clean()
-}
-
-// What Nomad wrote into memory is gone after a restart of the machine, and Nomad does not
-// write it again: the allocation is given up, and no other token is taken for it.
-func TestRPC_rebootWithoutToken(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, fake.WellBehaved)
-	delete(w.task.Env, api.HTTPTokenEnvName)
-	w.inSecrets("si_token", "first")
-	w.consul.KnowTokens("first")
-	h := w.plugin()
-	handle, err := w.start(h, sidecarHCL(""))
-	must.NoError(t, err)
-	h.awaitAttribute(w.task, "phase", "serving")
-	pid, err := strconv.Atoi(h.attribute(w.task, "pid"))
-	must.NoError(t, err)
-	h.kill()
-	must.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	must.NoError(t, os.Remove(filepath.Join(w.task.TaskDir().SecretsDir, "si_token")))
-
-	next := newHarness(t)
-	next.plugin.machine.boot = "another"
-	must.NoError(t, next.configure(w.config()))
-	must.ErrorContains(t, next.RecoverTask(handle), "the machine was restarted since")
-	_, err = w.start(next, sidecarHCL(""))
-	must.ErrorContains(t, err, "secrets/si_token: is gone since the machine was restarted")
-	must.False(t, structs.IsRecoverable(err), must.Sprint("Nomad is to make a new allocation"))
-
-	w.consul.Identify("JWT", 0)
-	w.inSecrets("nomad_consul_default.jwt", "JWT")
-	_, err = w.start(next, sidecarHCL(""))
-	must.NoError(t, err)
-	next.told(w.task, "Acts in Consul with the ACL token accessor of login 1")
-	must.NoError(t, next.DestroyTask(w.task.ID, true))
 }
 
 // A method that is not there yet is waited for, and told of with what to do; logins that

@@ -2,8 +2,8 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
@@ -35,12 +35,16 @@ func (p *Plugin) start(config *drivers.TaskConfig) (*drivers.TaskHandle, error) 
 	}
 	life, err := x.start(p.ctx)
 	if err != nil {
-		return nil, errors.Join(err, x.end(p.ctx, ""))
+		x.giveUp(p.ctx)
+		return nil, err
 	}
 	t := &task{config: config, sidecar: life, proxy: x}
 	h, err := newHandle(config, x.spec, life.State())
 	if err != nil {
-		return nil, fmt.Errorf("encode the task's state: %w", errors.Join(err, t.destroy(p.ctx)))
+		if destroyErr := t.destroy(p.ctx); destroyErr != nil {
+			p.tasks.leave(p.ctx, t)
+		}
+		return nil, fmt.Errorf("encode the task's state: %w", err)
 	}
 	p.tasks.put(config.ID, t)
 	return h, nil
@@ -48,14 +52,36 @@ func (p *Plugin) start(config *drivers.TaskConfig) (*drivers.TaskHandle, error) 
 
 // start begins the life of a proxy.
 func (x *proxy) start(ctx context.Context) (*sidecar.Sidecar, error) {
-	if err := x.tokens.begin(ctx); err != nil {
+	host := x.host()
+	host.Begun = time.Now()
+	if err := x.beginTokens(ctx, host.Begun.Add(x.spec.Life.ReadyTimeout)); err != nil {
 		return nil, err
 	}
 	x.spec.TokenSource, x.spec.Login = x.tokens.source()
 	x.stamp, _ = x.look() // what is amiss the start itself will say
-	life, err := sidecar.Start(ctx, x.spec.Life, x.member, x.program, x.host())
+	life, err := sidecar.Start(ctx, x.spec.Life, x.member, x.program, host)
 	x.tokens.running.Store(err == nil)
 	return life, err
+}
+
+func (x *proxy) beginTokens(ctx context.Context, end time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	return x.tokens.begin(ctx)
+}
+
+// giveUp ends what did not start. A token that Consul does not take back now is given back
+// beside, since Nomad may start the task again at once.
+func (x *proxy) giveUp(ctx context.Context) {
+	err := x.end(ctx, "")
+	if err == nil {
+		return
+	}
+	x.plugin.log.Warn("could not log out of Consul after a start that failed, will try again", "task_id", x.config.ID, "error", err)
+	go func() {
+		defer x.client.Close()
+		x.tokens.giveBack(ctx, x.tokens.now.Load())
+	}()
 }
 
 // end gives back what the proxy has of others. It may be repeated when it fails.

@@ -19,8 +19,9 @@ type proxySpec struct {
 	Envoy  envoy.Settings
 	roles
 
-	// TokenSource is where the task's ACL token comes from, Login whether it was given
-	// for a workload identity, and is to be given back.
+	// TokenSource is where the task's ACL token comes from, empty in the handle of a driver
+	// that did not note it; Login whether it was given for a workload identity, and is to be
+	// given back.
 	TokenSource string
 	Login       bool
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -48,11 +47,11 @@ type tasks struct {
 	// users remembers, by a task's directory, whom it ran as: after a restart of
 	// its agent Nomad leaves the user of a restarted task empty.
 	users      map[string]string
-	forgetting bool // somebody looks which of them are of use still
+	forgetting bool // somebody looks which of them, and of lost, are of use still
 
-	// lost remembers where the token of a task lay that is started anew after a restart
-	// of the machine.
-	lost map[place]string
+	// lost remembers, by a task's directory, where the token lay of one that is to be
+	// started anew after a restart of the machine.
+	lost map[string]string
 }
 
 // place is where a task runs, also when its ID is another after a restart.
@@ -69,7 +68,7 @@ type site struct {
 }
 
 func newTasks() *tasks {
-	return &tasks{byID: map[string]*task{}, begun: map[string]*drivers.TaskConfig{}, users: map[string]string{}, leaving: map[place]*leaving{}, lost: map[place]string{}}
+	return &tasks{byID: map[string]*task{}, begun: map[string]*drivers.TaskConfig{}, users: map[string]string{}, leaving: map[place]*leaving{}, lost: map[string]string{}}
 }
 
 // begin notes a task that is about to be in the table, and whom it runs as. What is
@@ -154,6 +153,7 @@ func (t *tasks) put(id string, added *task) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.byID[id] = added
+	delete(t.lost, added.config.TaskDir().Dir)
 }
 
 func (t *tasks) remove(id string) {
@@ -173,16 +173,16 @@ func (t *tasks) rememberUser(config *drivers.TaskConfig) {
 	t.users[key] = config.User
 }
 
-// forgetUsers forgets those of allocations that are gone. It looks beside, since a
+// forgetGone forgets what is remembered of allocations that are gone. It looks beside, since a
 // file system that is dead may never answer, and without the lock.
-func (t *tasks) forgetUsers() {
+func (t *tasks) forgetGone() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.forgetting {
 		return
 	}
 	t.forgetting = true
-	dirs := slices.Collect(maps.Keys(t.users))
+	dirs := slices.AppendSeq(slices.Collect(maps.Keys(t.users)), maps.Keys(t.lost))
 	go func() {
 		gone := slices.DeleteFunc(dirs, func(dir string) bool {
 			_, err := os.Stat(dir)
@@ -192,26 +192,8 @@ func (t *tasks) forgetUsers() {
 		defer t.mu.Unlock()
 		for _, dir := range gone {
 			delete(t.users, dir)
+			delete(t.lost, dir)
 		}
 		t.forgetting = false
 	}()
-}
-
-// lose notes that the machine was restarted since a task had its token: what Nomad had
-// written for it lay in memory.
-func (t *tasks) lose(at place, source string) {
-	if !strings.HasPrefix(source, "secrets/") {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lost[at] = source
-}
-
-// lostToken is where the token of a task lay before the machine was restarted; empty for
-// one that has lost none.
-func (t *tasks) lostToken(at place) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lost[at]
 }

@@ -22,14 +22,14 @@ func TestTasks_users(t *testing.T) {
 	tasks.begin(gone)()
 
 	tasks.forgetting = true // somebody looks, and gets no answer
-	tasks.forgetUsers()
+	tasks.forgetGone()
 	again := *gone
 	again.User = ""
 	tasks.begin(&again)()
 	must.Eq(t, "two", again.User)
 
 	tasks.forgetting = false
-	tasks.forgetUsers()
+	tasks.forgetGone()
 	within(t, func() bool {
 		tasks.mu.Lock()
 		defer tasks.mu.Unlock()

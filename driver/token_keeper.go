@@ -1,9 +1,9 @@
 package driver
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -25,9 +25,10 @@ type tokenKeeper struct {
 	client *consul.Client
 	emit   sidecar.Emit
 
-	reading   sync.Mutex   // a file of the job may never answer; it guards the next two
-	failed    pace.Backoff // of logins
-	notBefore time.Time    // is there another after one that has failed
+	reading    sync.Mutex   // a file of the job may never answer; it guards the next three
+	failed     pace.Backoff // of logins
+	notBefore  time.Time    // is there another after one that has failed
+	lastFailed error        // why it has
 
 	now     atomic.Pointer[held]
 	running atomic.Bool // the sidecar is there, and a refusal is news
@@ -44,7 +45,7 @@ const (
 )
 
 func (p *Plugin) newTokenKeeper(spec proxySpec, task *drivers.TaskConfig) *tokenKeeper {
-	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task), failed: pace.Backoff{Min: time.Second, Max: 30 * time.Second}}
+	k := &tokenKeeper{plugin: p, spec: spec, task: task, emit: p.emitter(task), failed: pace.Backoff{Min: time.Second, Max: loginRetry}}
 	k.now.Store(&held{})
 	return k
 }
@@ -68,11 +69,14 @@ func (k *tokenKeeper) begin(ctx context.Context) error {
 }
 
 func (k *tokenKeeper) beginOnce(ctx context.Context) error {
-	tokens, err := k.read()
+	tokens, err := k.readWithin(ctx)
 	if err != nil {
 		return err
 	}
 	k.client.SetTokens(tokens)
+	if tokens.Task == "" {
+		return k.lost(ctx)
+	}
 	err = k.learn(ctx)
 	var denied *consul.DeniedError
 	if errors.As(err, &denied) {
@@ -82,15 +86,14 @@ func (k *tokenKeeper) beginOnce(ctx context.Context) error {
 }
 
 // read implements consul.ReadTokens.
-func (k *tokenKeeper) read() (tokens consul.Tokens, err error) {
+func (k *tokenKeeper) read() (consul.Tokens, error) { return k.readWithin(k.plugin.ctx) }
+
+func (k *tokenKeeper) readWithin(ctx context.Context) (consul.Tokens, error) {
 	k.reading.Lock()
 	defer k.reading.Unlock()
-	if err := k.find(k.plugin.ctx); err != nil {
-		return tokens, err
-	}
-	tokens.Task = k.now.Load().token.Secret
-	tokens.Agent, err = k.plugin.agentToken(k.spec)
-	return tokens, err
+	agent, err := k.plugin.agentToken(k.spec)
+	err = errors.Join(k.find(ctx), err)
+	return consul.Tokens{Task: k.now.Load().token.Secret, Agent: agent}, err
 }
 
 // find takes the token that lies there now. When it is gone, the one of before is kept
@@ -104,29 +107,32 @@ func (k *tokenKeeper) find(ctx context.Context) error {
 	case err != nil:
 		return err
 	case content == "":
-		return k.findNone(before)
-	case serves && (rank > before.rank || (sources[rank].identity != "" && before.source.identity != "")):
-		return nil
+		return k.findNone(before, sources)
+	case serves && (rank > before.rank || sources[rank].identity != ""):
+		return nil // an identity is exchanged for want of a token only
 	case sources[rank].identity != "":
 		return k.exchange(ctx, rank, sources[rank], content)
 	case content != before.token.Secret:
 		k.now.Store(&held{source: sources[rank], rank: rank, token: consul.Token{Secret: content}})
+		k.replaced(before)
 	}
 	return nil
 }
 
-// findNone is find where there is no token. Without one the sidecar acts as anybody may,
-// but not where it had one before the machine was restarted.
-func (k *tokenKeeper) findNone(before *held) error {
-	if before.token.Secret != "" {
+// findNone is find where there is no token. Without one the sidecar acts as anybody may.
+func (k *tokenKeeper) findNone(before *held, sources []tokenSource) error {
+	switch identity := before.source.identity; {
+	case before.token.Secret == "":
+	case identity != "" && (before.isDue() || k.isRefused(before.token.Secret)):
+		return fmt.Errorf("replace the ACL token %s: its identity is not there any more, as one that Nomad gives in the environment is not after a restart of its agent; give the task identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }, or restart it", before, identity)
+	default:
 		return nil
+	}
+	if err := missingIdentity(sources); err != nil {
+		return err
 	}
 	if secret := k.spec.Consul.Token; secret != "" {
 		k.now.Store(&held{source: tokenSource{name: "the bootstrap"}, token: consul.Token{Secret: secret}})
-		return nil
-	}
-	if lost := k.plugin.tasks.lostToken(placeOf(k.task)); lost != "" {
-		return sidecar.Invalidf(lost, "is gone since the machine was restarted, as it lay in memory, and Nomad does not write it again: the task fails, so that Nomad makes a new allocation, which is given another; to log in anew instead, give the task an identity block and name it in consul { identity = … }")
 	}
 	return nil
 }
@@ -140,8 +146,11 @@ func (k *tokenKeeper) attach() error {
 		return err
 	}
 	h := &held{source: sources[rank], rank: rank}
-	if h.source.identity == "" {
+	switch {
+	case h.source.identity == "":
 		h.token.Secret = content
+	case !k.spec.Login:
+		return nil // Envoy's token is from elsewhere, and recalled
 	}
 	k.now.Store(h)
 	return nil
@@ -151,7 +160,10 @@ func (k *tokenKeeper) attach() error {
 func (k *tokenKeeper) recall(secret string) {
 	h := *k.now.Load()
 	if h.source.name == "" {
-		h.source.name, h.rank = cmp.Or(k.spec.TokenSource, "Envoy's bootstrap"), math.MaxInt
+		h.source.name, h.rank = k.spec.TokenSource, math.MaxInt
+		if h.source.name == "" || h.source.name == noToken {
+			h.source.name = "Envoy's bootstrap"
+		}
 		if k.spec.Login {
 			h.source.identity = h.source.name
 		}

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,24 +22,24 @@ func (k *tokenKeeper) describe(ctx context.Context) {
 	if time.Now().Before(time.Unix(0, k.later.Load())) {
 		return
 	}
-	k.later.Store(time.Now().Add(pace.Jitter(describeAgain)).UnixNano())
+	k.later.Store(time.Now().Add(pace.Jitter(k.plugin.watch.Share(describeAgain))).UnixNano())
 	var denied *consul.DeniedError
 	if errors.As(k.learn(ctx), &denied) {
 		k.Refused(h.token.Secret)
 	}
 }
 
-// describeAgain is how long a question about a token waits that was not answered.
+// describeAgain is how long a question about a token waits at least that was not answered.
 const describeAgain = 30 * time.Second
 
-// learn asks what Consul knows of the token of now. (An agent without ACLs would log an
-// error for each question.)
+// learn asks what Consul knows of the token of now. A *consul.DeniedError is about that
+// token. (An agent without ACLs would log an error for each question.)
 func (k *tokenKeeper) learn(ctx context.Context) error {
 	before := k.now.Load()
 	if before.token.Secret == "" {
 		return nil
 	}
-	if info, err := k.plugin.agents.Info(ctx, k.client); err != nil || !info.ACLs {
+	if acls, err := k.hasACLs(ctx); err != nil || !acls {
 		return err
 	}
 	token, err := k.client.ReadToken(ctx, before.token.Secret)
@@ -53,6 +54,17 @@ func (k *tokenKeeper) learn(ctx context.Context) error {
 	return nil
 }
 
+// hasACLs tells whether the agent wants tokens. It is asked with the operator's: where that
+// is refused the agent has ACLs, and the task's token may be as good as ever.
+func (k *tokenKeeper) hasACLs(ctx context.Context) (bool, error) {
+	info, err := k.plugin.agents.Info(ctx, k.client)
+	var denied *consul.DeniedError
+	if errors.As(err, &denied) {
+		return true, nil
+	}
+	return info.ACLs, err
+}
+
 // warn says once that a token ends soon which only somebody else can replace.
 func (k *tokenKeeper) warn(now *held) {
 	if now.warned || !now.isDue() || now.source.identity != "" {
@@ -61,20 +73,21 @@ func (k *tokenKeeper) warn(now *held) {
 	h := *now
 	h.warned = true
 	if k.now.CompareAndSwap(now, &h) {
-		k.emit(fmt.Sprintf("The ACL token %s ends at %s, and Consul refuses the sidecar from then on: put another into its place", h, h.token.Expires.Format(time.TimeOnly)))
+		k.emit(fmt.Sprintf("The ACL token %s ends in %s, at %s, and Consul refuses the sidecar from then on: put another into its place",
+			h, time.Until(h.token.Expires).Round(time.Second), h.token.Expires.Format(time.RFC3339)))
 	}
 }
 
-// due tells that it is time for another token, before the one of now ends.
+// due tells that it is time for another token, as the one of now ends soon or is refused.
 func (k *tokenKeeper) due() bool {
 	h := k.now.Load()
-	return h.source.identity != "" && h.isDue()
+	return h.source.identity != "" && (h.isDue() || k.isRefused(h.token.Secret))
 }
 
 // source says where the token of now comes from, and whether it is to be given back.
 func (k *tokenKeeper) source() (name string, login bool) {
 	h := k.now.Load()
-	return h.source.name, h.source.identity != ""
+	return cmp.Or(h.source.name, noToken), h.source.identity != ""
 }
 
 // Name implements consul.Keeper.

@@ -19,6 +19,12 @@ const (
 	// what `nomad setup consul` has it exchanged by.
 	stockIdentity   = "consul_default"
 	stockAuthMethod = "nomad-workloads"
+
+	// usualToken is what Nomad writes for a task of its kind "connect-native:<service>".
+	usualToken = "secrets/si_token"
+
+	// noToken is the source in the handle of a task that has none.
+	noToken = "nowhere"
 )
 
 // tokenSource is a place that a task's ACL token may come from.
@@ -38,7 +44,7 @@ func tokenSources(spec proxySpec, task *drivers.TaskConfig) []tokenSource {
 	if file := spec.Consul.TokenFile; file != "" {
 		return []tokenSource{{name: file, file: file, last: true}}
 	}
-	sources := []tokenSource{{name: "secrets/si_token", file: filepath.Join(secrets, "si_token")}}
+	sources := []tokenSource{{name: usualToken, file: filepath.Join(secrets, "si_token")}}
 	if name := spec.Consul.Identity; name != "" {
 		return append(sources, identitySources(name, task)...)
 	}
@@ -67,11 +73,18 @@ func findToken(sources []tokenSource, task *drivers.TaskConfig, user process.Use
 		if err != nil || content != "" {
 			return rank, content, err
 		}
-		if source.last && source.identity != "" {
-			return rank, "", sidecar.Invalidf("consul.identity", "Nomad gives the task no identity %q: give it identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }", source.identity, source.identity)
-		}
 	}
 	return len(sources), "", nil
+}
+
+// missingIdentity says that the job names an identity which is not there; nil for another
+// job. A sidecar that has its token already does without.
+func missingIdentity(sources []tokenSource) error {
+	last := sources[len(sources)-1]
+	if !last.last || last.identity == "" {
+		return nil
+	}
+	return sidecar.Invalidf("consul.identity", "Nomad gives the task no identity %q: give it identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }", last.identity, last.identity)
 }
 
 // read gives what there is; nothing where there is no such file, unless the job named it.

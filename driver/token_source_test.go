@@ -58,6 +58,8 @@ func TestFindToken_missing(t *testing.T) {
 	task := taskOnHost()
 	task.AllocDir = t.TempDir()
 	must.NoError(t, os.MkdirAll(task.TaskDir().SecretsDir, 0o755))
+	p := &Plugin{tasks: newTasks()}
+	p.config.Store(&settings{})
 	empty := filepath.Join(task.TaskDir().SecretsDir, "empty")
 	must.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
 	for _, tc := range []struct{ file, identity, want string }{
@@ -67,7 +69,7 @@ func TestFindToken_missing(t *testing.T) {
 	} {
 		var spec proxySpec
 		spec.Consul.TokenFile, spec.Consul.Identity = tc.file, tc.identity
-		_, _, err := findToken(tokenSources(spec, task), task, spec.Life.Run.User)
+		err := p.addTokens(&spec, task)
 		must.ErrorContains(t, err, tc.want)
 	}
 }

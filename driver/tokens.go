@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,15 +14,18 @@ import (
 // addTokens adds the tokens that lie somewhere now. What a workload identity is exchanged
 // for is not among them.
 func (p *Plugin) addTokens(spec *proxySpec, task *drivers.TaskConfig) error {
+	agent, err := p.agentToken(*spec)
+	spec.Consul.AgentToken = agent // whatever is the matter with the task's
 	sources := tokenSources(*spec, task)
-	rank, content, err := findToken(sources, task, spec.Life.Run.User)
-	if err != nil {
-		return err
-	}
-	if content != "" && sources[rank].identity == "" {
+	rank, content, findErr := findToken(sources, task, spec.Life.Run.User)
+	switch {
+	case findErr != nil:
+		return errors.Join(p.tasks.missingFile(task, findErr), err)
+	case content == "":
+		return errors.Join(missingIdentity(sources), err)
+	case sources[rank].identity == "":
 		spec.Consul.Token = content
 	}
-	spec.Consul.AgentToken, err = p.agentToken(*spec)
 	return err
 }
 

@@ -129,12 +129,10 @@ func (r *ready) reply(n Node, s sidecar.Standing, v verdict, again time.Duration
 }
 
 const (
-	// renewLeast is the least time between two renewals of a ready check, and
-	// renewShare what each sidecar of the node adds to it: a thousand renew 3
-	// checks a second together. It is far below the TTL. A token that Consul does
-	// not know any more, or a check that is gone, is noticed then at the latest.
+	// renewLeast is the least time between two renewals of a ready check. It is far
+	// below the TTL. A token that Consul does not know any more, or a check that is
+	// gone, is noticed then at the latest.
 	renewLeast = 30 * time.Second
-	renewShare = 300 * time.Millisecond
 
 	// tokenLeast is the least time between two renewals with an ACL token: whether Consul
 	// knows it still is heard of by using it, and not otherwise.
@@ -147,15 +145,15 @@ const (
 
 // renewal is how soon a member tells Consul again what it knows already.
 func renewal(w *consul.Watch) time.Duration {
-	return min(max(renewLeast, time.Duration(w.Followers())*renewShare), readyTTL/6)
+	return min(w.Share(renewLeast), readyTTL/6)
 }
 
 // tokenRenewal is the same with an ACL token.
 func tokenRenewal(w *consul.Watch) time.Duration {
-	return max(tokenLeast, time.Duration(w.Followers())*renewShare)
+	return w.Share(tokenLeast)
 }
 
 // rereading is how soon a member looks again at checks of which no news come.
 func rereading(w *consul.Watch) time.Duration {
-	return min(renewal(w), max(rereadLeast, time.Duration(w.Followers())*renewShare))
+	return min(renewal(w), w.Share(rereadLeast))
 }

@@ -22,6 +22,9 @@ type Host struct {
 	Log    hclog.Logger
 	Timing Timing
 
+	// Begun is when the start began that the sidecar's is part of; zero for with it.
+	Begun time.Time
+
 	// Changed looks at what lies on the node and belongs to the sidecar: tokens,
 	// the binary, the operator's settings. It tells whether anything is other than
 	// it was when it last looked. It may take as long as a job's file lets it.
@@ -138,7 +141,7 @@ func newSidecar(spec Spec, member Member, program Program, host Host) *Sidecar {
 // mistake, every other error may pass.
 func Start(ctx context.Context, spec Spec, member Member, program Program, host Host) (*Sidecar, error) {
 	s := newSidecar(spec, member, program, host)
-	if err := s.start(ctx); err != nil {
+	if err := s.startInTime(ctx); err != nil {
 		if undoErr := s.undo.run(context.WithoutCancel(ctx)); undoErr != nil {
 			s.Log.Error("something is left behind of a sidecar that did not start", "proxy", s.place().ID, "error", undoErr)
 		}

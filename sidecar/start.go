@@ -2,11 +2,27 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 )
+
+// startInTime bounds the start as a whole, with what came before it.
+func (s *Sidecar) startInTime(ctx context.Context) error {
+	begun := s.Begun
+	if begun.IsZero() {
+		begun = time.Now()
+	}
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(s.spec.ReadyTimeout))
+	defer cancel()
+	err := s.start(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return fmt.Errorf("%s was not started within ready.timeout, %s, as something took too long that comes before its readiness: %w", s.program.Name(), s.spec.ReadyTimeout, err)
+	}
+	return err
+}
 
 // start goes through the steps, each of which pushes its own undoing.
 func (s *Sidecar) start(ctx context.Context) error {
