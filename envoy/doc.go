@@ -33,9 +33,10 @@
 //	args.go          the command line, and what users may add to it
 //	confinement.go   what Envoy may do of what its user may; named_files.go: its files
 //	binary.go        is the file an Envoy, and what does it make of a bootstrap
-//	admin.go         how the admin API is reached; how far Envoy has come
+//	dial.go          how the admin API is reached, and whom it is answered by
+//	admin.go         what it is asked; how far Envoy has come
 //	ping.go          whether it is alive, at little cost
-//	dump.go          what Envoy says of what was sent to it
+//	dump.go          what Envoy says of what was sent to it; stream.go: as it comes
 //	log.go           what it says in its log alone
 //	listeners.go     where it takes traffic
 //	ready.go         what readiness means; pure
