@@ -42,6 +42,7 @@
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory
 //	shared_memory.go what lets a generation in
+//	claim.go         which of it nobody else has
 //	stand_in.go      who answers for a generation that does not
 //	parent.go        whether anybody answers at all
 //	messages.go      what generations say to each other
