@@ -103,6 +103,7 @@ func NewFromAPI(conf *api.Config) (*Client, error) {
 func newTransport() *http.Transport {
 	transport := cleanhttp.DefaultPooledTransport()
 	transport.IdleConnTimeout, transport.MaxIdleConnsPerHost = RequestTimeout, maxConnections
+	transport.MaxResponseHeaderBytes = maxHeaders
 	return transport
 }
 
@@ -156,6 +157,7 @@ func open(address string, conf *api.Config, transport *http.Transport) (*library
 	if err != nil {
 		return nil, fmt.Errorf("set up a client for Consul at %s: %w", address, err)
 	}
+	bound(conf.HttpClient)
 	return &library{client, conf.HttpClient, conf.Scheme + "://" + conf.Address + conf.PathPrefix}, nil
 }
 

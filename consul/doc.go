@@ -3,6 +3,7 @@
 // processes nor Nomad.
 //
 //	client.go   how the agent is reached
+//	answers.go  how much an agent may answer
 //	request.go  requests, in their turn, and their failures
 //	tokens.go   the ACL tokens of now, and who keeps them
 //	acl.go      what Consul knows of them: read, log in and out, what they may do

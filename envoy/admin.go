@@ -6,96 +6,73 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"syscall"
-
-	"nomad-driver-connect/bootstrap"
-	"nomad-driver-connect/process"
-	"nomad-driver-connect/sidecar"
 )
 
-// Admin is a client of the admin API. It reaches whoever answers at its address:
-// one generation after the other.
-type Admin struct {
-	at     bootstrap.AdminAddress
-	client *http.Client
-	dial   func(ctx context.Context) (net.Conn, error)
-	kept   chan net.Conn // a connection for the next Ping
-}
-
-// NewAdmin makes a client of the admin API at an address, as Envoy sees it: a port in its
-// network, or a socket in its working directory.
-func NewAdmin(at bootstrap.AdminAddress, run sidecar.Run) *Admin {
-	dial := func(ctx context.Context) (conn net.Conn, err error) {
-		if at.Network == "unix" {
-			return dialSocket(ctx, run, at.Address)
-		}
-		err = run.Network.Do(func() (err error) {
-			var dialer net.Dialer
-			conn, err = dialer.DialContext(ctx, at.Network, at.Address)
-			return err
-		})
-		return conn, err
-	}
-	return &Admin{at: at, dial: dial, kept: make(chan net.Conn, 1), client: &http.Client{Transport: &http.Transport{
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-		DisableKeepAlives: true, // the next generation may be there by then
-	}}}
-}
-
-// Address is where the API is asked.
-func (a *Admin) Address() bootstrap.AdminAddress { return a.at }
-
-// dialSocket reaches a socket through a descriptor of the run directory, since the paths
-// of sockets end at 108 bytes, and those of directories do not. What Envoy's user has
-// linked there is reached with that user's rights.
-func dialSocket(ctx context.Context, run sidecar.Run, name string) (conn net.Conn, err error) {
-	d, err := run.OpenDir()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = d.Close() }()
-	err = process.AsUser(run.User, func() (err error) {
-		var dialer net.Dialer
-		conn, err = dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name))
-		return err
-	})
-	return conn, err
-}
-
-// get gives the answer's body and status.
-func (a *Admin) get(ctx context.Context, path string) ([]byte, int, error) {
-	return a.ask(ctx, http.MethodGet, path)
+// get gives the answer's body and status. The body has no more than a number of bytes.
+func (a *Admin) get(ctx context.Context, path string, most int64) ([]byte, int, error) {
+	return a.ask(ctx, http.MethodGet, path, most)
 }
 
 // Post makes Envoy do what a path of its API stands for, such as
 // "/healthcheck/fail". An answer other than 200 is an error with Envoy's words.
 func (a *Admin) Post(ctx context.Context, path string) error {
-	body, code, err := a.ask(ctx, http.MethodPost, path)
+	body, code, err := a.ask(ctx, http.MethodPost, path, maxWord)
 	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("Envoy answers %d: %s", code, strings.TrimSpace(string(body)))
+		err = refused(body, code)
 	}
 	return err
 }
 
-// maxAnswer is more than any answer of Envoy has.
-const maxAnswer = 64 << 20
+// refused is Envoy's answer to what it does not do.
+func refused(body []byte, code int) error {
+	return fmt.Errorf("Envoy answers %d: %s", code, words(body))
+}
 
-func (a *Admin) ask(ctx context.Context, method, path string) ([]byte, int, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
-	if err != nil {
-		return nil, 0, err
-	}
-	resp, err := a.client.Do(req)
+// words are an answer as a sentence has it.
+func words(body []byte) string { return truncate(strings.TrimSpace(string(body))) }
+
+// Whoever answers may be no Envoy, or one that its job has taken over: what is read of
+// an answer is bounded by what Envoy has to say there.
+const (
+	maxWord = 4 << 10  // "LIVE", "OK", or why not
+	maxList = 1 << 20  // numbers, or listeners: a thousand have about half of it
+	maxDump = 16 << 20 // all that Envoy was sent
+)
+
+// tooLongError is an answer of more bytes than Envoy has to say.
+type tooLongError struct {
+	path string
+	most int64
+}
+
+func (e *tooLongError) Error() string {
+	return fmt.Sprintf("the answer to %s has more than %d bytes, which is more than Envoy says there: look at what answers in its place", e.path, e.most)
+}
+
+func (a *Admin) ask(ctx context.Context, method, path string, most int64) ([]byte, int, error) {
+	resp, err := a.request(ctx, method, path)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	if err == nil && int64(len(body)) > most {
+		name, _, _ := strings.Cut(path, "?")
+		body, err = body[:most], &tooLongError{name, most}
+	}
 	return body, resp.StatusCode, err
+}
+
+func (a *Admin) request(ctx context.Context, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.client.Do(req)
 }
 
 // readyStats are the stats that tell how far Envoy has come with its management server.
@@ -120,11 +97,12 @@ type Progress struct {
 // Progress asks Envoy. An admin API that does not answer yet is an answer; the error
 // says that ctx ended before there was one.
 func (a *Admin) Progress(ctx context.Context) (Progress, error) {
-	body, _, err := a.get(ctx, "/ready")
-	if err != nil {
+	body, _, err := a.get(ctx, "/ready", maxWord)
+	var tooLong *tooLongError
+	if err != nil && !errors.As(err, &tooLong) { // what is too long is shown from its beginning
 		return Progress{}, ctx.Err()
 	}
-	p := Progress{Answers: true, State: strings.TrimSpace(string(body))}
+	p := Progress{Answers: true, State: words(body)}
 	stats, err := a.stats(ctx, readyStats)
 	if err != nil {
 		return p, ctx.Err()
@@ -155,17 +133,17 @@ func (a *Admin) Progress(ctx context.Context) (Progress, error) {
 // Version asks for Envoy's version: "1.36.4", what it says instead, or "unknown" when
 // it says nothing.
 func (a *Admin) Version(ctx context.Context) string {
-	body, _, err := a.get(ctx, "/server_info")
+	body, _, err := a.get(ctx, "/server_info", maxList) // it names all extensions
 	var info struct {
 		Version string `json:"version"`
 	}
 	if err != nil || json.Unmarshal(body, &info) != nil {
 		return "unknown"
 	}
-	if parts := strings.Split(info.Version, "/"); len(parts) > 1 {
-		return parts[1]
+	if parts := strings.SplitN(info.Version, "/", 3); len(parts) > 1 {
+		return truncate(parts[1])
 	}
-	return info.Version
+	return truncate(info.Version)
 }
 
 // AdminClosed tells an Envoy that has closed its admin API, as one does when its

@@ -112,10 +112,20 @@ func validateArgs() []string {
 // EpochOf reads the epoch from a command line of Options.Args, with argv[0] or
 // without; ok is false for one that names none, as that of another program.
 func EpochOf(args []string) (epoch int, ok bool) {
-	at := slices.Index(args, epochFlag)
-	if at < 0 || at+1 == len(args) {
-		return 0, false
-	}
-	epoch, err := strconv.Atoi(args[at+1])
+	epoch, err := strconv.Atoi(valueOf(args, epochFlag))
 	return epoch, err == nil
+}
+
+// baseIDIn reads the base ID as EpochOf does the epoch.
+func baseIDIn(args []string) (base uint32, ok bool) {
+	parsed, err := strconv.ParseUint(valueOf(args, baseIDFlag), 10, 32)
+	return uint32(parsed), err == nil && parsed < maxBaseID
+}
+
+// valueOf is what stands behind a flag; empty for nothing.
+func valueOf(args []string, flag string) string {
+	if at := slices.Index(args, flag); at >= 0 && at+1 < len(args) {
+		return args[at+1]
+	}
+	return ""
 }

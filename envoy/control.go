@@ -187,9 +187,9 @@ func quoteAll(names []string) string {
 
 // stats asks for those whose names match a pattern.
 func (a *Admin) stats(ctx context.Context, pattern string) (map[string]int, error) {
-	body, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(pattern))
+	body, code, err := a.get(ctx, "/stats?filter="+url.QueryEscape(pattern), maxList)
 	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("Envoy answers %d: %s", code, strings.TrimSpace(string(body)))
+		err = refused(body, code)
 	}
 	if err != nil {
 		return nil, err

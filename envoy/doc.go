@@ -33,14 +33,16 @@
 //	args.go          the command line, and what users may add to it
 //	confinement.go   what Envoy may do of what its user may; named_files.go: its files
 //	binary.go        is the file an Envoy, and what does it make of a bootstrap
-//	admin.go         how the admin API is reached; how far Envoy has come
+//	dial.go          how the admin API is reached, and whom it is answered by
+//	admin.go         what it is asked; how far Envoy has come
 //	ping.go          whether it is alive, at little cost
-//	dump.go          what Envoy says of what was sent to it
+//	dump.go          what Envoy says of what was sent to it; stream.go: as it comes
 //	log.go           what it says in its log alone
 //	listeners.go     where it takes traffic
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory
 //	shared_memory.go what lets a generation in
+//	claim.go         which of it nobody else has
 //	stand_in.go      who answers for a generation that does not
 //	parent.go        whether anybody answers at all
 //	messages.go      what generations say to each other

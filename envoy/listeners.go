@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net"
@@ -13,7 +14,7 @@ import (
 
 // Listeners gives the addresses where Envoy takes traffic; nil when it does not say.
 func (a *Admin) Listeners(ctx context.Context) []sidecar.Address {
-	body, code, err := a.get(ctx, "/listeners?format=json")
+	body, code, err := a.get(ctx, "/listeners?format=json", maxList)
 	if err != nil || code != http.StatusOK {
 		return nil
 	}
@@ -26,22 +27,31 @@ var ownListeners = []string{"envoy_prometheus_metrics_listener", "envoy_metrics_
 
 // trafficListeners reads Envoy's list of listeners. Ones within Envoy have no address.
 func trafficListeners(body []byte) []sidecar.Address {
-	var found struct {
-		Statuses []struct {
-			Name  string          `json:"name"`
-			Local listenerAddress `json:"local_address"`
-		} `json:"listener_statuses"`
-	}
-	if json.Unmarshal(body, &found) != nil {
+	addresses := []sidecar.Address{} // nil stands for no answer
+	answer := json.NewDecoder(bytes.NewReader(body))
+	err := eachField(answer, func(name string) error {
+		if name != "listener_statuses" {
+			return skip(answer)
+		}
+		return eachItem(answer, func() error {
+			var status listenerStatus
+			err := answer.Decode(&status)
+			if at := status.Local.address(); at.Address != "" && !slices.Contains(ownListeners, status.Name) {
+				addresses = append(addresses, at)
+			}
+			return err
+		})
+	})
+	if err != nil {
 		return nil
 	}
-	addresses := []sidecar.Address{} // nil stands for no answer
-	for _, status := range found.Statuses {
-		if at := status.Local.address(); at.Address != "" && !slices.Contains(ownListeners, status.Name) {
-			addresses = append(addresses, at)
-		}
-	}
 	return addresses
+}
+
+// listenerStatus is a listener as Envoy tells of it.
+type listenerStatus struct {
+	Name  string          `json:"name"`
+	Local listenerAddress `json:"local_address"`
 }
 
 // listenerAddress is an address as Envoy tells it.

@@ -110,12 +110,22 @@ func (p *program) StandIn(ctx context.Context, epoch int, kept []process.Listene
 // recover learns what follows from the run directory, and gives the bootstrap that
 // a generation was started with.
 func (p *program) recover(running *process.Process) ([]byte, error) {
-	p.base = baseIDOf(p.Run.Dir)
+	p.base = p.runningBase(running)
 	content, err := runningBootstrap(running.ID)
 	if err == nil {
 		p.Recalled(bootstrap.Token(content))
 	}
 	return content, err
+}
+
+// runningBase is the base ID that an Envoy was started with. The link says it where no
+// process does any more, and Envoy's user may have led it elsewhere meanwhile.
+func (p *program) runningBase(running *process.Process) uint32 {
+	args, _ := process.Args(running.ID.PID) // none of one that is gone
+	if base, ok := baseIDIn(args); ok {
+		return base
+	}
+	return baseIDOf(p.Run.Dir)
 }
 
 func (p *program) binary(s Settings) Binary {
@@ -192,7 +202,7 @@ func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err
 // other is initializing when one is about to be started. Where this Envoy lays its
 // memory out in another way, one that died leaves no room, and the next says so.
 func (p *program) makeRoom() error {
-	err := sharedMemoryOf(p.base).ClearInitializing()
+	err := sharedMemoryOf(p.base).ClearInitializing(p.Run.User)
 	if errors.Is(err, ErrUnknownLayout) {
 		return nil
 	}

@@ -116,7 +116,7 @@ func (g *generations) bootstrap() []byte {
 func (g *generations) start(epoch int) *process.Process {
 	g.t.Helper()
 	if epoch > 0 {
-		must.NoError(g.t, sharedMemoryOf(g.base).ClearInitializing())
+		must.NoError(g.t, sharedMemoryOf(g.base).ClearInitializing(g.run().User))
 		must.NoError(g.t, awaitParent(g.run(), g.base, epoch-1))
 	}
 	file, err := secretFile("bootstrap.json", g.bootstrap(), g.user)

@@ -45,12 +45,12 @@ func StandIn(ctx context.Context, run sidecar.Run, base uint32, epoch int, kept 
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	// By a descriptor, as for Envoy's admin API.
-	s := standIn{here: fmt.Sprintf("/proc/self/fd/%d", d.Fd()), kept: kept}
-	if err := s.takePath(parentSocket(base, epoch), run.User); err != nil {
+	s := standIn{here: fmt.Sprintf("/proc/self/fd/%d", d.Fd()), user: run.User, kept: kept}
+	if err := s.takePath(parentSocket(base, epoch)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.conn.Close()) }()
-	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Now()) })()
+	defer context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Now()) })()
 	if err := s.answer(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
@@ -60,19 +60,20 @@ func StandIn(ctx context.Context, run sidecar.Run, base uint32, epoch int, kept 
 // standIn is what answers in the place of a generation.
 type standIn struct {
 	here string // the working directory
+	user process.User
 	kept []process.Listener
 	conn *net.UnixConn
 }
 
 // takePath makes the socket, and puts it in the place of that of a generation that is
 // gone or is to hear no more: at once, since an Envoy that finds none aborts.
-func (s *standIn) takePath(name string, user process.User) error {
+func (s *standIn) takePath(name string) error {
 	path := filepath.Join(s.here, name)
 	beside := path + "_stand_in"
 	if err := os.Remove(beside); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	if err := process.AsUser(user, func() (err error) { // whom the successor runs as
+	if err := process.AsUser(s.user, func() (err error) { // whom the successor runs as
 		s.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: beside})
 		return err
 	}); err != nil {
@@ -108,18 +109,29 @@ func (s *standIn) reply(asked request, to *net.UnixAddr) {
 	switch asked.what {
 	case askSocket:
 		if s.handOver(asked, to) != nil {
-			s.send(socketReply(noSocket), nil, to)
+			_ = s.send(socketReply(noSocket), nil, to)
 		}
 	case askAdmin:
-		s.send(adminReply(s.reusesPorts()), nil, to)
+		_ = s.send(adminReply(s.reusesPorts()), nil, to)
 	case askStats:
-		s.send(statsReply(), nil, to)
+		_ = s.send(statsReply(), nil, to)
 	default: // it wants none
 	}
 }
 
-func (s *standIn) send(message, passed []byte, to *net.UnixAddr) {
-	_, _, _ = s.conn.WriteMsgUnix(message, passed, to)
+// replyGrace is ample for a successor that waits for the answer. The socket of one that
+// reads nothing is full for ever.
+const replyGrace = time.Second
+
+// send answers with the user's rights, as the user says where the successor's socket is.
+func (s *standIn) send(message, passed []byte, to *net.UnixAddr) error {
+	return process.AsUser(s.user, func() error {
+		if err := s.conn.SetWriteDeadline(time.Now().Add(replyGrace)); err != nil {
+			return err
+		}
+		_, _, err := s.conn.WriteMsgUnix(message, passed, to)
+		return err
+	})
 }
 
 // errNoSocket says that none is kept.
@@ -131,10 +143,7 @@ func (s *standIn) handOver(asked request, to *net.UnixAddr) error {
 	if kept == nil {
 		return errNoSocket
 	}
-	return kept.Use(func(fd int) error {
-		_, _, err := s.conn.WriteMsgUnix(socketReply(fd), unix.UnixRights(fd), to)
-		return err
-	})
+	return kept.Use(func(fd int) error { return s.send(socketReply(fd), unix.UnixRights(fd), to) })
 }
 
 // reusesPorts tells whether each worker has listeners of its own, which a successor

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -113,6 +114,51 @@ func standInTo(t *testing.T, kept ...process.Listener) (s *standIn, ask func(req
 		must.NoError(t, err)
 		return answer[:n], passed[:rights]
 	}
+}
+
+// A successor whose socket is full, since it reads nothing, holds nobody up.
+func TestStandIn_unread(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- StandIn(ctx, runIn(dir), 7, 4, nil) }()
+	child, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "hot_restart_child_5")})
+	must.NoError(t, err)
+	defer func() { _ = child.Close() }()
+	full := make(chan struct{})
+	go func() {
+		defer close(full)
+		parent := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, parentSocket(7, 4))}
+		ask := append(binary.BigEndian.AppendUint64(nil, 4), "\x0a\x02\x1a\x00"...) // stats
+		// Both queues are full when it can say no more within a while.
+		for last := time.Now(); time.Since(last) < replyGrace/4; {
+			_ = child.SetWriteDeadline(time.Now().Add(replyGrace / 20))
+			if _, err := child.WriteToUnix(ask, parent); err == nil {
+				last = time.Now()
+			}
+		}
+	}()
+	<-full
+	began := time.Now()
+	stop()
+	must.NoError(t, <-done)
+	must.Less(t, 3*replyGrace, time.Since(began))
+}
+
+// What the successor's path leads to is reached with the user's rights alone.
+func TestStandIn_rights(t *testing.T) {
+	t.Parallel()
+	mustBeRoot(t)
+	s, _ := standInTo(t)
+	s.user = process.User{Name: "x", UID: 70031, GID: 70031, Switch: true}
+	roots, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(s.here, "roots")})
+	must.NoError(t, err)
+	defer func() { _ = roots.Close() }()
+	must.NoError(t, os.Chmod(filepath.Dir(s.here), 0o755))
+	must.ErrorIs(t, s.send(statsReply(), nil, roots.LocalAddr().(*net.UnixAddr)), os.ErrPermission)
+	must.NoError(t, os.Chown(filepath.Join(s.here, "roots"), 70031, 70031))
+	must.NoError(t, s.send(statsReply(), nil, roots.LocalAddr().(*net.UnixAddr)))
 }
 
 // A port that one does not share is not asked for by others.

@@ -1,14 +1,11 @@
 package process
 
 import (
-	"debug/elf"
 	"io"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // What every program of a machine may read: libraries, what names and times are looked up
@@ -71,34 +68,41 @@ func executes(program string) []grant {
 	for _, dir := range append([]string{filepath.Dir(program)}, programDirs...) {
 		grants = append(grants, grant{dir, mayExecute | mayRead})
 	}
-	for _, path := range absolutePath.FindAllString(string(text), -1) {
-		if named, err := OpenRegular(path); err == nil {
-			grants = append(append(grants, grant{path, mayExecute}), loaderOf(named)...)
-			_ = named.Close()
-		}
-	}
-	return append(grants, loaders()...)
+	return slices.Concat(grants, namedIn(text), loaders())
 }
 
-// maxScript is how much of a script is read.
-const maxScript = 64 << 10
+// namedIn are the programs that a script names by their paths.
+func namedIn(script []byte) (grants []grant) {
+	taken := 0
+	for _, path := range absolutePath.FindAllString(string(script), maxWords) {
+		named, err := OpenRegular(path)
+		if err != nil {
+			continue
+		}
+		grants = append(append(grants, grant{path, mayExecute}), loaderOf(named)...)
+		_ = named.Close()
+		if taken++; taken == maxNamed {
+			break
+		}
+	}
+	return grants
+}
+
+// How much of a script is read, how much in it that looks like a path is looked up, and how
+// many of those are taken for programs: its author may be anybody.
+const (
+	maxScript = 64 << 10
+	maxWords  = 1024
+	maxNamed  = 64
+)
 
 // absolutePath is one as it stands in a script.
 var absolutePath = regexp.MustCompile("/[^\\s\"'`;|&()<>$*?\\\\]+")
 
 // loaderOf is what a program names as its interpreter; nothing for one that needs none.
 func loaderOf(f io.ReaderAt) []grant {
-	program, err := elf.NewFile(f)
-	if err != nil {
-		return nil
-	}
-	for _, part := range program.Progs {
-		if part.Type != elf.PT_INTERP || part.Filesz > unix.PathMax {
-			continue
-		}
-		if name, err := io.ReadAll(part.Open()); err == nil {
-			return []grant{{strings.TrimRight(string(name), "\x00"), mayExecute}}
-		}
+	if name := interpreterOf(f); name != "" {
+		return []grant{{name, mayExecute}}
 	}
 	return nil
 }
