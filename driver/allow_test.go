@@ -214,7 +214,9 @@ func TestTasks_aloneAs(t *testing.T) {
 	err := known.aloneAs(config("a2", "nomad-80001"))
 	must.ErrorContains(t, err, "is that of another task on this node")
 	must.StrNotContains(t, err.Error(), "a1", must.Sprint("its ID is the way to its files"))
-	must.True(t, newStartError(err).(*startError).IsRecoverable(), must.Sprint("it may be the one that did not spell it"))
+	var start *startError
+	must.ErrorAs(t, newStartError(err), &start)
+	must.True(t, start.IsRecoverable(), must.Sprint("it may be the one that did not spell it"))
 	must.NoError(t, known.aloneAs(config("a1", "nomad-80001")))
 	must.NoError(t, known.aloneAs(config("a2", "nomad-80002")))
 	must.NoError(t, known.aloneAs(config("a2", "envoy")), must.Sprint("the operator leaves it to all"))

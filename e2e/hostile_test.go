@@ -239,6 +239,8 @@ func wordsOfTheOperator(traps *traps, victim int) []attempt {
 		{name: "the user of a neighbour for Envoy", by: by, config: envoy(fmt.Sprintf("user = \"nomad-%d\"", victim)), event: closed},
 		{name: "the number of a neighbour's user", by: by, config: envoy(fmt.Sprintf("user = \"%d\"", victim)), event: closed},
 		{name: "a Consul of its own", by: by, config: withSidecar("", "consul {\n address = \"127.0.0.1:8500\"\n}"), event: `consul.address: "127.0.0.1:8500"` + closed},
+		{name: "an xDS server of its own", by: by, config: withSidecar("", "consul {\n grpc_address = \"127.0.0.1:8502\"\n}"), event: `consul.grpc_address: "127.0.0.1:8502"` + closed},
+		{name: "the identity of a neighbour", by: "the names of identities", config: withSidecar("", "consul {\n identity = \"x/../../../../a2/proxy/secrets/nomad_mesh\"\n}"), event: "is not the name of an identity"},
 		{name: "Consul at a socket", by: by, config: withSidecar("", fmt.Sprintf("consul {\n address = \"unix://%s\"\n}", traps.socket)), event: "consul.address"},
 	}
 }

@@ -105,6 +105,7 @@ func (s *traps) files() []trap {
 		{"a link to root's file", s.link, user, "permission denied"},
 		{"a FIFO", s.fifo, kind, "is no file of at most"},
 		{"a device", s.device, kind, "is no file of at most"},
+		{"what the kernel tells the plugin of itself", "/proc/self/status", kind, "is in /proc"},
 		{"ten gigabytes", s.huge, kind, "is no file of at most"},
 	}
 }
