@@ -88,7 +88,7 @@ func TestConfinement_files(t *testing.T) {
 func TestConfinement_streams(t *testing.T) {
 	t.Parallel()
 	needsLandlock(t)
-	dir := publicDir(t)
+	dir, program := publicDir(t), intruderPath(t)
 	hidden, fifo := filepath.Join(dir, "hidden"), filepath.Join(dir, "fifo")
 	must.NoError(t, os.WriteFile(hidden, nil, 0o600))
 	must.NoError(t, unix.Mkfifo(fifo, 0o600))
@@ -105,7 +105,7 @@ func TestConfinement_streams(t *testing.T) {
 			must.NoError(t, f.Chown(int(somebody.UID), int(somebody.GID)))
 		}
 		for attempt, want := range map[string]string{"write:/dev/stdout": "xwrite:/dev/stdout done\n", "write:/proc/self/fd/1": "xwrite:/proc/self/fd/1 done\n", "write:" + hidden: "write:" + hidden + " EACCES\n"} {
-			p, err := Start(Launch{Path: intruderPath(t), Args: []string{attempt}, Env: []string{role + "=intruder"}, Dir: openDir(t, dir), User: somebody,
+			p, err := Start(Launch{Path: program, Args: []string{attempt}, Env: []string{role + "=intruder"}, Dir: openDir(t, dir), User: somebody,
 				Files: []*os.File{nil, stdout.writer, stdout.writer}, Confinement: &Confinement{Write: append(named, fifo)}})
 			must.NoError(t, err)
 			<-p.Done()
