@@ -136,7 +136,8 @@ func (c *Client) unanswered(doing string, who bearer, err error) error {
 		return fmt.Errorf("%s: Consul does not answer at %s: %w; is the agent running, and is that its address?", doing, c.cfg.Address, rootCause(err))
 	}
 	if tokenUnknown(err) {
-		return &DeniedError{Unknown: true, sentence: fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, who.name, strings.TrimSpace(status.Body), who.where)}
+		sentence := fmt.Sprintf("%s: Consul at %s does not know the ACL token%s: %s%s", doing, c.cfg.Address, who.name, strings.TrimSpace(status.Body), who.where)
+		return &DeniedError{Unknown: true, sentence: sentence}
 	}
 	if status.Code == http.StatusForbidden {
 		why := "no ACL token is given"

@@ -53,8 +53,8 @@ func (p *Plugin) start(config *drivers.TaskConfig) (*drivers.TaskHandle, error) 
 // start begins the life of a proxy.
 func (x *proxy) start(ctx context.Context) (*sidecar.Sidecar, error) {
 	host := x.host()
-	host.Begun = time.Now()
-	if err := x.beginTokens(ctx, host.Begun.Add(x.spec.Life.ReadyTimeout)); err != nil {
+	host.StartBy = time.Now().Add(x.spec.Life.ReadyTimeout)
+	if err := x.beginTokens(ctx, host.StartBy); err != nil {
 		return nil, err
 	}
 	x.spec.TokenSource, x.spec.Login = x.tokens.source()

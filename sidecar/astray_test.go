@@ -73,9 +73,9 @@ func TestAddress_comesLate(t *testing.T) {
 	b.destroyed(b.started())
 
 	b = newBench(t, fake.WellBehaved)
-	b.addresses, b.life.ReadyTimeout = newAddresses(b.host), 2*time.Second
+	b.addresses, b.life.ReadyTimeout = newAddresses(b.host), 300*time.Millisecond
 	_, err := b.start()
-	must.ErrorContains(t, err, "is not on this machine, 2s after the start; has its interface come up?")
+	must.ErrorContains(t, err, "is not on this machine, 300ms after the start; has its interface come up?")
 	b.clean()
 }
 

@@ -22,8 +22,9 @@ type Host struct {
 	Log    hclog.Logger
 	Timing Timing
 
-	// Begun is when the start began that the sidecar's is part of; zero for with it.
-	Begun time.Time
+	// StartBy is when all of the start is to be over, of which the sidecar's is a part;
+	// zero where nobody minds.
+	StartBy time.Time
 
 	// Changed looks at what lies on the node and belongs to the sidecar: tokens,
 	// the binary, the operator's settings. It tells whether anything is other than

@@ -13,8 +13,7 @@ import (
 type Spec struct {
 	Run Run
 
-	// ReadyTimeout bounds the time from a generation's start until it is ready, and of the
-	// first one the whole start of the sidecar.
+	// ReadyTimeout bounds the time from a generation's start until it is ready.
 	ReadyTimeout time.Duration
 
 	// DrainTimeout is how long open connections may take to end, in whole

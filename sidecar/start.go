@@ -9,13 +9,12 @@ import (
 	"time"
 )
 
-// startInTime bounds the start as a whole, with what came before it.
+// startInTime bounds the start as a whole.
 func (s *Sidecar) startInTime(ctx context.Context) error {
-	begun := s.Begun
-	if begun.IsZero() {
-		begun = time.Now()
+	if s.StartBy.IsZero() {
+		return s.start(ctx)
 	}
-	ctx, cancel := context.WithDeadline(ctx, begun.Add(s.spec.ReadyTimeout))
+	ctx, cancel := context.WithDeadline(ctx, s.StartBy)
 	defer cancel()
 	err := s.start(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
