@@ -28,8 +28,9 @@ func interpreterOf(f io.ReaderAt) string {
 		return interpreter64(f)
 	case elf.ELFCLASS32:
 		return interpreter32(f)
+	default:
+		return ""
 	}
-	return ""
 }
 
 func interpreter64(f io.ReaderAt) string {
