@@ -208,7 +208,7 @@ func programsOfItsOwn(t *testing.T, c *agents.Cluster, traps *traps) []attempt {
 	}
 	const kind = "the look at the file"
 	return []attempt{
-		{name: "a program that prints without an end", by: "64 KB, 10 s", config: program("yes", "#!/bin/sh\nexec yes "+marker+"\n"), event: "did not end within 10s"},
+		{name: "a program that prints without an end", by: "64 KB, the time a start has", config: program("yes", "#!/bin/sh\nexec yes "+marker+"\n"), event: "was not started within ready.timeout, 5s"},
 		{name: "a program that hangs", by: "10 s", config: program("hangs", "#!/bin/sh\nexec sleep "+marker+"\n"), event: "--version"},
 		{name: "a program that leaves its session", by: "a cgroup of its own",
 			config: program("daemon", "#!/bin/sh\n(setsid sh -c 'sleep "+marker+" &' &)\n"), event: "is not an Envoy"},

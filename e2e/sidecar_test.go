@@ -173,7 +173,7 @@ func TestToken(t *testing.T) {
 	})
 
 	t.Run("without one", func(t *testing.T) {
-		_, err := c.Nomad.Run(t.Context(), webJob(0, "ready {\n timeout = \"2s\"\n}"))
+		_, err := c.Nomad.Run(t.Context(), webJob(0, "ready {\n timeout = \"15s\"\n}"))
 		must.NoError(t, err)
 		eventually(t, 30*time.Second, func(ctx context.Context) error {
 			allocs, err := c.Nomad.Allocs(ctx, "web")
