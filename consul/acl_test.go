@@ -44,7 +44,7 @@ func TestClient_login(t *testing.T) {
 	must.True(t, denied.Unknown)
 }
 
-// What a token may not do is told without trying.
+// Consul says which rights a token lacks, without a request that fails.
 func TestClient_lacks(t *testing.T) {
 	t.Parallel()
 	agent := fake.StartConsul(t)
@@ -63,7 +63,7 @@ type keeper struct{ refused []string }
 func (k *keeper) Name() string          { return "of the test" }
 func (k *keeper) Refused(secret string) { k.refused = append(k.refused, secret) }
 
-// Who keeps the tokens hears which one Consul does not know, and sentences name it.
+// The keeper of the tokens hears which token Consul does not know, and sentences name it.
 func TestClient_keeper(t *testing.T) {
 	t.Parallel()
 	agent := fake.StartConsul(t)

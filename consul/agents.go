@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"nomad-driver-connect/files"
 )
 
 // Agents remembers for a short while what agents said of themselves, for
@@ -13,14 +15,14 @@ type Agents struct{ known sync.Map } // of agentKey to agentAnswer
 // key tells clients apart whose agents answer differently, and answers to which another
 // CA belongs.
 func (c *Client) key() agentKey {
-	return agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile, identify(c.cfg.GRPCCAFile)}
+	return agentKey{c.cfg.Address, c.cfg.GRPCAddress, c.cfg.GRPCCAFile, files.StampOf(c.cfg.GRPCCAFile)}
 }
 
 type (
 	agentKey struct {
 		address, grpcAddress, grpcCAFile string
 
-		ca fileID
+		ca files.Stamp
 	}
 	agentAnswer struct {
 		info AgentInfo

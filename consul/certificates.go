@@ -8,9 +8,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 
 	"github.com/hashicorp/consul/api"
+
+	"nomad-driver-connect/files"
 )
 
 // certificates are those that connections to an agent are made with. They are read
@@ -21,15 +22,9 @@ type certificates struct {
 	complain func(error) // about files that cannot be used
 
 	mu     sync.Mutex
-	seen   [4]fileID
+	seen   [4]files.Stamp
 	config *tls.Config // of what was seen; nil before
 	told   bool        // that the files cannot be used
-}
-
-// fileID tells a file from another at its path. It is zero where there is none.
-type fileID struct {
-	device, inode           uint64
-	size, modified, changed int64
 }
 
 // readCertificates reads them for the first time.
@@ -63,22 +58,11 @@ func (c *certificates) now() (config *tls.Config, changed bool, err error) {
 	return c.config, changed, nil
 }
 
-func (c *certificates) look() (seen [4]fileID) {
+func (c *certificates) look() (seen [4]files.Stamp) {
 	for i, path := range []string{c.files.CAFile, c.files.CAPath, c.files.CertFile, c.files.KeyFile} {
-		seen[i] = identify(path)
+		seen[i] = files.StampOf(path)
 	}
 	return seen
-}
-
-func identify(path string) fileID {
-	if path == "" {
-		return fileID{}
-	}
-	var stat syscall.Stat_t
-	if syscall.Stat(path, &stat) != nil {
-		return fileID{}
-	}
-	return fileID{stat.Dev, stat.Ino, stat.Size, stat.Mtim.Nano(), stat.Ctim.Nano()}
 }
 
 // secure has the connections of a transport made with the certificates of now. Those that

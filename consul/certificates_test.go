@@ -134,7 +134,7 @@ func (a *secureAgent) answers(c *Client, client string) {
 	must.Eq(a.t, client, a.client.Load().(string))
 }
 
-// What is replaced while the plugin runs is what connections are made with from then on:
+// New connections use certificates that were replaced while the plugin runs:
 // the client's certificate, which may live for an hour, and the CA.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
@@ -265,7 +265,7 @@ func TestClient_socket(t *testing.T) {
 	must.Eq(t, "unix://"+path, c.Address())
 }
 
-// What Envoys verify the agent with is that of now, however fresh the agent's last answer is.
+// Envoys get the CA of now, however fresh the agent's last answer is.
 func TestAgents_replacedCA(t *testing.T) {
 	t.Parallel()
 	agent := fake.StartConsul(t)

@@ -15,7 +15,7 @@ type Tokens struct {
 // lets it. With an error it gives those that it could read.
 type ReadTokens func() (Tokens, error)
 
-// Keeper keeps the tokens that a client acts with. It is asked from any goroutine.
+// Keeper keeps the tokens that a client acts with. Any goroutine may call it.
 type Keeper interface {
 	// Name is what sentences call the token of now, after "the ACL token".
 	Name() string

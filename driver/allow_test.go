@@ -25,7 +25,7 @@ func someAccounts(name string) (process.User, bool) {
 	return all[at], true
 }
 
-// What is closed is told with the field, the value and the operator's key.
+// A refusal names the field, the value and the operator's key.
 func TestAllow_judge(t *testing.T) {
 	t.Parallel()
 	shut := false
@@ -150,7 +150,7 @@ func TestAllow_runAs(t *testing.T) {
 	}
 }
 
-// What the operator cannot mean is told when the plugin is told of it.
+// SetConfig refuses what the operator cannot mean.
 func TestAllow_mistakes(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

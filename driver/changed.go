@@ -3,39 +3,20 @@ package driver
 import (
 	"errors"
 	"hash/fnv"
-	"os"
-	"syscall"
 
 	"nomad-driver-connect/consul"
+	"nomad-driver-connect/files"
 )
 
 // stamp tells apart what lies on the node and what the next generation of an Envoy
 // would be started with.
 type stamp struct {
-	files     [4]fileStamp // of tokens
+	files     [4]files.Stamp // of tokens
 	tokens    consul.Tokens
 	path      string
-	binary    fileStamp
-	ca        fileStamp
+	binary    files.Stamp
+	ca        files.Stamp
 	bootstrap uint64
-}
-
-// fileStamp tells a file from another at its path. It is zero where there is none.
-type fileStamp struct{ device, inode, size, modified, changed uint64 }
-
-func stampFile(path string) fileStamp {
-	if path == "" {
-		return fileStamp{}
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return fileStamp{}
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fileStamp{}
-	}
-	return fileStamp{stat.Dev, stat.Ino, uint64(stat.Size), uint64(stat.Mtim.Nano()), uint64(stat.Ctim.Nano())}
 }
 
 // changed implements sidecar.Host. A sidecar that was found again reports a change at
@@ -57,7 +38,7 @@ func (x *proxy) changed() (bool, error) {
 
 // asItMatters leaves out what is no reason to act by itself.
 func (s stamp) asItMatters() stamp {
-	s.files = [4]fileStamp{}
+	s.files = [4]files.Stamp{}
 	return s
 }
 
@@ -65,11 +46,11 @@ func (s stamp) asItMatters() stamp {
 func (x *proxy) look() (stamp, error) {
 	now, errs := x.stamp, []error{}
 	for i, file := range x.plugin.tokenFiles(x.spec, x.config) {
-		now.files[i] = stampFile(file)
+		now.files[i] = files.StampOf(file)
 	}
-	now.tokens, now.ca = x.client.Tokens(), stampFile(x.spec.Consul.GRPCCAFile)
+	now.tokens, now.ca = x.client.Tokens(), files.StampOf(x.spec.Consul.GRPCCAFile)
 	if x.spec.Envoy.Named {
-		now.path, now.binary = x.spec.Envoy.Path, stampFile(x.spec.Envoy.Path)
+		now.path, now.binary = x.spec.Envoy.Path, files.StampOf(x.spec.Envoy.Path)
 	} else if found := x.plugin.nodeEnvoyNow(); found.err == nil {
 		now.path, now.binary = found.path, found.binary
 	} else {

@@ -146,14 +146,7 @@ func (c *command) terminal(opts *drivers.ExecOptions) (process.Exit, error) {
 		defer close(shown)
 		_, _ = io.Copy(opts.Stdout, terminal)
 	}()
-	exit, err := running.Wait()
-	late := time.NewTimer(slowReader)
-	defer late.Stop()
-	select {
-	case <-shown:
-	case <-late.C:
-	}
-	return exit, err
+	return running.WaitRead(shown, slowReader)
 }
 
 // resize follows the user's window.

@@ -75,7 +75,7 @@ func readNomads(task *drivers.TaskConfig) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !isNomads(f) {
+	if info, err := f.Stat(); err != nil || !process.IsOurs(info) {
 		return nil, errors.Join(&unfitFileError{f.Name() + " is not the file that Nomad wrote"}, f.Close())
 	}
 	return readSmall(f, nil)

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -138,15 +137,11 @@ func addConfinement(now *drivers.Fingerprint, confine envoy.Confine, kernel proc
 	now.Attributes[attrConfine] = pstructs.NewStringAttribute(string(confine))
 	now.Attributes[attrLandlock] = pstructs.NewStringAttribute(landlock)
 	now.Attributes[attrSeccomp] = pstructs.NewBoolAttribute(kernel.Seccomp)
-	unmet := confine.Unmet(kernel)
-	switch {
-	case unmet == "":
-		return nil
-	case confine == envoy.ConfineRequired:
-		return errors.New(unmet)
+	remark, err := confine.Judge(kernel)
+	if remark != "" {
+		now.HealthDescription += "; " + remark
 	}
-	now.HealthDescription += "; " + unmet
-	return nil
+	return err
 }
 
 func (p *Plugin) consulInfo(ctx context.Context, config PluginConfig) (consul.AgentInfo, error) {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-connect/process"
+	"nomad-driver-connect/sidecar"
 )
 
 // maxJobFile is far more than any token or bootstrap has.
@@ -54,16 +55,7 @@ func readJobFile(task *drivers.TaskConfig, file string, user process.User) (cont
 // openOwn opens a directory of the allocation. Other tasks can put a link in its place,
 // which leads nowhere out of the allocation.
 func openOwn(task *drivers.TaskConfig, dir string) (*os.Root, error) {
-	alloc, err := os.OpenRoot(task.AllocDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = alloc.Close() }()
-	rel, err := filepath.Rel(task.AllocDir, dir)
-	if err != nil {
-		return nil, err
-	}
-	return alloc.OpenRoot(rel)
+	return sidecar.RootBelow(task.AllocDir, dir)
 }
 
 // openElsewhere opens a file with the rights of the thread's user, and nothing that those

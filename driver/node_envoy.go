@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nomad-driver-connect/envoy"
+	"nomad-driver-connect/files"
 	"nomad-driver-connect/process"
 )
 
@@ -15,7 +16,7 @@ import (
 type nodeEnvoy struct {
 	configured string // what the operator says; empty for what is in PATH
 	path       string
-	binary     fileStamp
+	binary     files.Stamp
 	err        error // there is none
 	at         time.Time
 }
@@ -31,7 +32,7 @@ func (p *Plugin) nodeEnvoyNow() nodeEnvoy {
 	}
 	found := nodeEnvoy{configured: configured, at: time.Now()}
 	if found.path, found.err = envoyPath(configured); found.err == nil {
-		found.binary = stampFile(found.path)
+		found.binary = files.StampOf(found.path)
 	}
 	p.nodeEnvoy.Store(&found)
 	return found
@@ -47,12 +48,12 @@ func somebody(root bool) process.User {
 // same.
 type envoyProbe struct {
 	path    string
-	binary  fileStamp
+	binary  files.Stamp
 	version string
 }
 
 func (e *envoyProbe) holds(path string) bool {
-	return e != nil && path == e.path && e.binary != (fileStamp{}) && stampFile(path) == e.binary
+	return e != nil && path == e.path && e.binary != (files.Stamp{}) && files.StampOf(path) == e.binary
 }
 
 // probeEnvoy learns the version of the node's Envoy, once for every binary.
@@ -60,7 +61,7 @@ func (p *Plugin) probeEnvoy(ctx context.Context, path string) (string, error) {
 	if known := p.envoy.Load(); known.holds(path) {
 		return known.version, nil
 	}
-	binary := stampFile(path) // before it is asked: what replaces it meanwhile is another
+	binary := files.StampOf(path) // before it is asked: what replaces it meanwhile is another
 	version, err := envoy.Binary{Path: path, User: somebody(p.root)}.Version(ctx)
 	if err != nil {
 		return "", fmt.Errorf("look for Envoy: %w", err)

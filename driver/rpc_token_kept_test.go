@@ -108,7 +108,7 @@ func TestRPC_identityBeside(t *testing.T) {
 	w.clean()
 }
 
-// What a login lacks is said for as long as it fails, and none is made too soon.
+// An event says why a login fails, and the next login is not made too soon.
 func TestRPC_loginsFail(t *testing.T) {
 	t.Parallel()
 	w := identified(t, 0)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
@@ -82,19 +83,8 @@ func hideSecret(task *drivers.TaskConfig, name string) error {
 }
 
 func hide(f *os.File) error {
-	if info, err := f.Stat(); err != nil || info.Mode().Perm()&0o077 == 0 || !isNomads(f) {
+	if info, err := f.Stat(); err != nil || info.Mode().Perm()&0o077 == 0 || !process.IsOurs(info) {
 		return err
 	}
 	return f.Chmod(0o600)
-}
-
-// isNomads tells a file that the agent's user has, and that has no other name, from
-// what somebody else has put in its place.
-func isNomads(f *os.File) bool {
-	info, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.Mode().IsRegular() && stat.Nlink == 1 && int(stat.Uid) == os.Geteuid()
 }

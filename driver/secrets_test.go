@@ -38,7 +38,7 @@ func TestRPC_hidesIdentities(t *testing.T) {
 	within(t, func() bool { return isHidden(later) })
 }
 
-// What somebody else has put in the place of a JWT is not touched.
+// The driver does not touch what somebody else has put in the place of a JWT.
 func TestHideLeftovers_foreign(t *testing.T) {
 	t.Parallel()
 	f := newJobFiles(t)

@@ -54,18 +54,14 @@ func (p *Plugin) newTokenKeeper(spec proxySpec, task *drivers.TaskConfig) *token
 func (k *tokenKeeper) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, replication)
 	defer cancel()
-	retry := pace.Backoff{Min: replicationMin, Max: replicationMax}
-	for {
-		err := k.beginOnce(ctx)
-		var failed *loginError
-		var denied *consul.DeniedError
-		if !errors.As(err, &failed) && !errors.As(err, &denied) {
-			return err
-		}
-		if pace.Wait(ctx, retry.Next()) != nil {
-			return err
-		}
-	}
+	return pace.Retry(ctx, pace.Backoff{Min: replicationMin, Max: replicationMax}, mayReplicate, func() error { return k.beginOnce(ctx) })
+}
+
+// mayReplicate tells an error that may be over when Consul's servers have what is new.
+func mayReplicate(err error) bool {
+	var failed *loginError
+	var denied *consul.DeniedError
+	return errors.As(err, &failed) || errors.As(err, &denied)
 }
 
 func (k *tokenKeeper) beginOnce(ctx context.Context) error {
@@ -124,7 +120,7 @@ func (k *tokenKeeper) findNone(before *held, sources []tokenSource) error {
 	switch identity := before.source.identity; {
 	case before.token.Secret == "":
 	case identity != "" && (before.isDue() || k.isRefused(before.token.Secret)):
-		return fmt.Errorf("replace the ACL token %s: its identity is not there any more, as one that Nomad gives in the environment is not after a restart of its agent; give the task identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }, or restart it", before, identity)
+		return fmt.Errorf("replace the ACL token %s: its identity is not there any more, as one that Nomad gives in the environment is not after a restart of its agent; give the task %s, or restart it", before, identityBlock(identity))
 	default:
 		return nil
 	}

@@ -84,7 +84,12 @@ func missingIdentity(sources []tokenSource) error {
 	if !last.last || last.identity == "" {
 		return nil
 	}
-	return sidecar.Invalidf("consul.identity", "Nomad gives the task no identity %q: give it identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }", last.identity, last.identity)
+	return sidecar.Invalidf("consul.identity", "Nomad gives the task no identity %q: give it %s", last.identity, identityBlock(last.identity))
+}
+
+// identityBlock is what a job gives a task for an identity that is found again at any time.
+func identityBlock(name string) string {
+	return fmt.Sprintf("identity { name = %q aud = [\"consul.io\"] file = true ttl = \"1h\" }", name)
 }
 
 // read gives what there is; nothing where there is no such file, unless the job named it.

@@ -53,7 +53,7 @@ func TestFindToken(t *testing.T) {
 	is("own", spec.Consul.TokenFile, "")
 }
 
-// What the job names must be there.
+// A file that the job names must be there.
 func TestFindToken_missing(t *testing.T) {
 	task := taskOnHost()
 	task.AllocDir = t.TempDir()

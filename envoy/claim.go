@@ -98,7 +98,7 @@ func isClaim(f *os.File, claimer string) bool {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && (ownerOf(info) == ownerOf(named) || ownerOf(info) == uint32(os.Geteuid()))
+	return err == nil && (process.OwnerOf(info) == process.OwnerOf(named) || process.OwnerOf(info) == uint32(os.Geteuid()))
 }
 
 // inUse looks at all processes of the machine, which is needed seldom.

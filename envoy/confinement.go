@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,7 @@ import (
 // Confine says how an Envoy is kept to what a proxy needs, whoever has taken it over.
 type Confine string
 
-// What an operator may want. The zero value is ConfineAuto.
+// The values that an operator may set. The zero value is ConfineAuto.
 const (
 	ConfineAuto     Confine = "auto"     // by what the kernel has
 	ConfineRequired Confine = "required" // by all of it, or not at all started
@@ -25,30 +24,27 @@ func Confines() []string {
 	return []string{string(ConfineAuto), string(ConfineRequired), string(ConfineOff)}
 }
 
-// Unmet says as a sentence what is missing of that with a kernel; empty for nothing.
-func (c Confine) Unmet(kernel process.Kernel) string {
+// Judge says as a sentence what is missing of that with a kernel; empty for nothing. The
+// error says that the operator wants no Envoy without it.
+func (c Confine) Judge(kernel process.Kernel) (remark string, err error) {
 	lacks := kernel.Lacks()
 	switch {
 	case lacks == "" || c == ConfineOff:
-		return ""
+		return "", nil
 	case c == ConfineRequired:
-		return fmt.Sprintf("Envoy cannot be confined as confine = \"required\" in the plugin's config wants it: %s; give the node such a kernel, or set confine = \"auto\"", lacks)
+		return "", fmt.Errorf("Envoy cannot be confined as confine = \"required\" in the plugin's config wants it: %s; give the node such a kernel, or set confine = \"auto\"", lacks)
 	}
-	return fmt.Sprintf("Envoy is confined as far as this node can: %s; confine = \"required\" in the plugin's config keeps proxies from such nodes", lacks)
+	return fmt.Sprintf("Envoy is confined as far as this node can: %s; confine = \"required\" in the plugin's config keeps proxies from such nodes", lacks), nil
 }
 
 // judgeNode tells what a node does not confine Envoy with. The error says that the
 // operator wants none without it.
 func (p *program) judgeNode(confine Confine, kernel process.Kernel) error {
-	unmet := confine.Unmet(kernel)
-	switch {
-	case unmet == "":
-		return nil
-	case confine == ConfineRequired:
-		return errors.New(unmet)
+	remark, err := confine.Judge(kernel)
+	if remark != "" {
+		p.Emit(remark)
 	}
-	p.Emit(unmet)
-	return nil
+	return err
 }
 
 // confine is the confinement of a generation.

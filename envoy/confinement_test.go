@@ -45,7 +45,7 @@ func TestBootstrapFiles(t *testing.T) {
 	}
 }
 
-// What Envoy hears of over xDS only is known from the registration and the entries.
+// The registration and the entries name the files that Envoy hears of only over xDS.
 func TestEntryFiles(t *testing.T) {
 	t.Parallel()
 	got := entryFiles(bootstrap.Inputs{
@@ -188,7 +188,7 @@ func TestProgram_confine(t *testing.T) {
 	}
 }
 
-// What the kernel lacks is said once, unless nobody wants it; who insists has no Envoy.
+// One event says what the kernel lacks, unless confine is off. With "required" no Envoy starts.
 func TestProgram_judgeNode(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

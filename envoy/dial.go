@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -100,12 +99,8 @@ func isAnsweredBy(conn net.Conn, user process.User) error {
 	if err := errors.Join(err, peerErr); err != nil {
 		return err
 	}
-	want := uint32(os.Geteuid())
-	if user.Switch {
-		want = user.UID
-	}
-	if peer.Uid != want {
-		return fmt.Errorf("user %d listens there (process %d), and not Envoy's user %d: somebody has put another socket in its place; restart the task, and look at who may write there", peer.Uid, peer.Pid, want)
+	if peer.Uid != user.ID() {
+		return fmt.Errorf("user %d listens there (process %d), and not Envoy's user %d: somebody has put another socket in its place; restart the task, and look at who may write there", peer.Uid, peer.Pid, user.ID())
 	}
 	return nil
 }

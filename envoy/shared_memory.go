@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -70,11 +69,8 @@ func RemoveSharedMemory(dir string, user process.User) error {
 
 // isOwn knows what is the user's. Where users are not switched, there is one alone.
 func isOwn(info os.FileInfo, user process.User) bool {
-	return !user.Switch || ownerOf(info) == user.UID
+	return !user.Switch || process.OwnerOf(info) == user.UID
 }
-
-// ownerOf is the user whose a file is: every file on Linux has one.
-func ownerOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 func (m SharedMemory) remove() error {
 	if err := os.Remove(string(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -113,7 +109,7 @@ func (m SharedMemory) ClearInitializing(user process.User) (err error) {
 		return err
 	}
 	if !isOwn(info, user) {
-		return fmt.Errorf("%s, where the Envoys of user %d share memory for hot restarts, is user %d's: somebody has put another in its place; restart the task", m, user.UID, ownerOf(info))
+		return fmt.Errorf("%s, where the Envoys of user %d share memory for hot restarts, is user %d's: somebody has put another in its place; restart the task", m, user.UID, process.OwnerOf(info))
 	}
 	memory := make([]byte, sharedSize+1)
 	n := 0

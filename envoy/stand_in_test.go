@@ -146,7 +146,7 @@ func TestStandIn_unread(t *testing.T) {
 	must.Less(t, 3*replyGrace, time.Since(began))
 }
 
-// What the successor's path leads to is reached with the user's rights alone.
+// The stand-in reaches its successor's path with the user's rights alone.
 func TestStandIn_rights(t *testing.T) {
 	t.Parallel()
 	mustBeRoot(t)

@@ -33,18 +33,14 @@ func (r Registration) rights() []consul.Right {
 func (o *Own) awaitRights(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, granting)
 	defer cancel()
-	retry := pace.Backoff{Min: grantingMin, Max: grantingMax}
-	for {
-		err := o.lack(ctx)
-		var denied *consul.DeniedError
-		var lack *lackError
-		if !errors.As(err, &lack) && !errors.As(err, &denied) {
-			return err
-		}
-		if pace.Wait(ctx, retry.Next()) != nil {
-			return err
-		}
-	}
+	return pace.Retry(ctx, pace.Backoff{Min: grantingMin, Max: grantingMax}, mayBeGranted, func() error { return o.lack(ctx) })
+}
+
+// mayBeGranted tells an error that may be over when Consul's agents have what is new.
+func mayBeGranted(err error) bool {
+	var denied *consul.DeniedError
+	var lack *lackError
+	return errors.As(err, &denied) || errors.As(err, &lack)
 }
 
 // lack says what the token of now does not give; nil for nothing.

@@ -55,3 +55,13 @@ func Wait(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// Retry does something again and again until it goes well, until it fails in a way that
+// does not pass, or until ctx has ended. The error is the last one.
+func Retry(ctx context.Context, pause Backoff, passes func(error) bool, do func() error) error {
+	for {
+		if err := do(); err == nil || !passes(err) || Wait(ctx, pause.Next()) != nil {
+			return err
+		}
+	}
+}

@@ -2,6 +2,7 @@ package pace
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,5 +53,26 @@ func TestWait(t *testing.T) {
 		defer cancel()
 		must.ErrorIs(t, Wait(ended, time.Hour), context.DeadlineExceeded)
 		must.Eq(t, time.Minute+time.Second, time.Since(began))
+	})
+}
+
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		passing, final := errors.New("passing"), errors.New("final")
+		passes := func(err error) bool { return errors.Is(err, passing) }
+		pause := Backoff{Min: time.Second, Max: time.Second}
+		for _, end := range []error{nil, final} {
+			results := []error{passing, passing, end}
+			err := Retry(t.Context(), pause, passes, func() (err error) {
+				err, results = results[0], results[1:]
+				return err
+			})
+			must.ErrorIs(t, err, end)
+			must.SliceEmpty(t, results)
+		}
+		ended, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		must.ErrorIs(t, Retry(ended, pause, passes, func() error { return passing }), passing, must.Sprint("the last one, and not that of ctx"))
+		must.ErrorIs(t, ended.Err(), context.DeadlineExceeded)
 	})
 }

@@ -63,7 +63,7 @@ func TestAskFiles_silent(t *testing.T) {
 	})
 }
 
-// What is given in time is had, and so is an error.
+// AskFiles gives an answer that comes in time, and an error.
 func TestAskFiles(t *testing.T) {
 	t.Parallel()
 	got, err := AskFiles(func(at func(string) error) (string, error) { return "/etc", at("/etc") })

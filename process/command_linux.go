@@ -46,6 +46,14 @@ func (c *Command) Wait() (Exit, error) {
 	return c.exit, c.err
 }
 
+// WaitRead is Wait, and then waits until what the command has printed is read, which may
+// linger no longer than that.
+func (c *Command) WaitRead(read <-chan struct{}, linger time.Duration) (Exit, error) {
+	exit, err := c.Wait()
+	isOver(read, linger)
+	return exit, err
+}
+
 func (c *Command) watch(ctx context.Context) {
 	defer close(c.ended)
 	select {
@@ -60,12 +68,20 @@ func (c *Command) watch(ctx context.Context) {
 
 // soon is the end of a process that was killed.
 func (p *Process) soon() Exit {
-	late := time.NewTimer(endGrace)
+	if isOver(p.Done(), endGrace) {
+		return p.Exit()
+	}
+	return Exit{Stuck: true, At: time.Now()}
+}
+
+// isOver waits for something that is about to be over, no longer than a while.
+func isOver(done <-chan struct{}, within time.Duration) bool {
+	late := time.NewTimer(within)
 	defer late.Stop()
 	select {
-	case <-p.Done():
-		return p.Exit()
+	case <-done:
+		return true
 	case <-late.C:
-		return Exit{Stuck: true, At: time.Now()}
+		return false
 	}
 }

@@ -118,7 +118,7 @@ func TestConfinement_streams(t *testing.T) {
 	}
 }
 
-// What a script only names is not opened before it is known to be a file.
+// A path in a script is opened only when it is known to be a file.
 func TestExecutes_opensNoOther(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(publicDir(t), "fifo")

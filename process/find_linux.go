@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +35,7 @@ func WorkingIn(dir string, user User, group Cgroup) ([]Identity, error) {
 		if err != nil || (cwd != dir && cwd != dir+" (deleted)") {
 			continue // gone meanwhile, or none of ours
 		}
-		if owner, err := os.Stat(proc); err != nil || (user.Switch && ownerOf(owner) == 0) {
+		if owner, err := os.Stat(proc); err != nil || (user.Switch && OwnerOf(owner) == 0) {
 			continue
 		}
 		id, err := identify(pid)
@@ -84,13 +83,6 @@ func readNames(dir string) ([]string, error) {
 
 func isGone(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH)
-}
-
-func ownerOf(info os.FileInfo) uint32 {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return stat.Uid
-	}
-	return 0
 }
 
 // Args is the command line of a process, with argv[0].

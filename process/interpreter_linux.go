@@ -25,43 +25,35 @@ func interpreterOf(f io.ReaderAt) string {
 	}
 	switch elf.Class(ident[elf.EI_CLASS]) {
 	case elf.ELFCLASS64:
-		return interpreter64(f)
+		var h elf.Header64
+		if !readAt(f, 0, &h) {
+			return ""
+		}
+		return interpreterIn(f, h.Phoff, h.Phentsize, h.Phnum, func(p elf.Prog64) elf.ProgHeader {
+			return elf.ProgHeader{Type: elf.ProgType(p.Type), Off: p.Off, Filesz: p.Filesz}
+		})
 	case elf.ELFCLASS32:
-		return interpreter32(f)
+		var h elf.Header32
+		if !readAt(f, 0, &h) {
+			return ""
+		}
+		return interpreterIn(f, uint64(h.Phoff), h.Phentsize, h.Phnum, func(p elf.Prog32) elf.ProgHeader {
+			return elf.ProgHeader{Type: elf.ProgType(p.Type), Off: uint64(p.Off), Filesz: uint64(p.Filesz)}
+		})
 	default:
 		return ""
 	}
 }
 
-func interpreter64(f io.ReaderAt) string {
-	var header elf.Header64
-	if !readAt(f, 0, &header) || int(header.Phentsize) != binary.Size(elf.Prog64{}) {
-		return ""
-	}
-	parts := make([]elf.Prog64, min(header.Phnum, maxProgramHeaders))
-	if !readAt(f, header.Phoff, parts) {
+// interpreterIn looks for it in the program's headers, n of a size each.
+func interpreterIn[P elf.Prog32 | elf.Prog64](f io.ReaderAt, offset uint64, size, n uint16, header func(P) elf.ProgHeader) string {
+	parts := make([]P, min(n, maxProgramHeaders))
+	if int(size) != binary.Size(*new(P)) || !readAt(f, offset, parts) {
 		return ""
 	}
 	for _, part := range parts {
-		if elf.ProgType(part.Type) == elf.PT_INTERP {
-			return nameAt(f, part.Off, part.Filesz)
-		}
-	}
-	return ""
-}
-
-func interpreter32(f io.ReaderAt) string {
-	var header elf.Header32
-	if !readAt(f, 0, &header) || int(header.Phentsize) != binary.Size(elf.Prog32{}) {
-		return ""
-	}
-	parts := make([]elf.Prog32, min(header.Phnum, maxProgramHeaders))
-	if !readAt(f, uint64(header.Phoff), parts) {
-		return ""
-	}
-	for _, part := range parts {
-		if elf.ProgType(part.Type) == elf.PT_INTERP {
-			return nameAt(f, uint64(part.Off), uint64(part.Filesz))
+		if h := header(part); h.Type == elf.PT_INTERP {
+			return nameAt(f, h.Off, h.Filesz)
 		}
 	}
 	return ""

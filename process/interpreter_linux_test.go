@@ -14,7 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// What a program of the machine names is what the library for such files finds in it.
+// Our reader and the library for such files find the same interpreter in the machine's programs.
 func TestInterpreterOf(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/bin/sh", "/proc/self/exe", "/bin/ls"} {

@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What does not end is ended, and what it has said is not lost.
+// Run ends a command that does not end by itself, and keeps what it has printed.
 func TestRun_timeout(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
@@ -66,7 +66,7 @@ func TestRun_timeout(t *testing.T) {
 	must.ErrorIs(t, err, context.Canceled)
 }
 
-// Who prints without end takes no memory of ours, and no longer than he may.
+// A command that prints without end takes neither memory of ours nor more than its time.
 func TestRun_endlessOutput(t *testing.T) {
 	t.Parallel()
 	got, err := Run(t.Context(), shell(t, Cgroup{}, "yes & yes >&2"), Limit{Time: 500 * time.Millisecond, Output: 1000})
@@ -166,7 +166,7 @@ func TestCommand_stuckGroup(t *testing.T) {
 	must.NoError(t, errors.Join(os.Remove(cell+"/within"), os.Remove(cell)))
 }
 
-// Who leaves the session of a process is known by name as long as it is in the cgroup.
+// Strays names a process that left its session and is still in the cgroup.
 func TestCgroup_strays(t *testing.T) {
 	t.Parallel()
 	c := machineGroup(t)

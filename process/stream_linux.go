@@ -27,21 +27,14 @@ func Stream(ctx context.Context, l Launch, s Streams) (Exit, error) {
 		return Exit{}, err
 	}
 	defer pipes.close()
-	l.Files = append(pipes.childs(), l.Files[min(len(l.Files), 3):]...)
+	l.Files = append(pipes.child[:], l.Files[min(len(l.Files), 3):]...)
 	command, err := StartCommand(ctx, l)
 	pipes.closeChilds()
 	if err != nil {
 		return Exit{}, err
 	}
 	copied := pipes.copy(s)
-	exit, err := command.Wait()
-	late := time.NewTimer(s.Linger)
-	defer late.Stop()
-	select {
-	case <-copied:
-	case <-late.C:
-	}
-	return exit, err
+	return command.WaitRead(copied, s.Linger)
 }
 
 // pipes are the streams of a command: an end for it, and one for us.
@@ -69,8 +62,6 @@ func (s Streams) open() (*pipes, error) {
 	}
 	return p, nil
 }
-
-func (p *pipes) childs() []*os.File { return p.child[:] }
 
 func (p *pipes) closeChilds() { closeFiles(p.child[:]) }
 

@@ -2,6 +2,8 @@ package process
 
 import (
 	"fmt"
+	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +13,23 @@ type User struct {
 	Name     string
 	UID, GID uint32
 	Switch   bool // false: stay who we are
+}
+
+// ID is the number of the user.
+func (u User) ID() uint32 {
+	if u.Switch {
+		return u.UID
+	}
+	return uint32(os.Geteuid())
+}
+
+// OwnerOf is the user whose a file is: every file on Linux has one.
+func OwnerOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+
+// IsOurs tells a file that this process' user has, and that has no other name, from what
+// somebody else has put in its place.
+func IsOurs(info os.FileInfo) bool {
+	return info.Mode().IsRegular() && info.Sys().(*syscall.Stat_t).Nlink == 1 && OwnerOf(info) == uint32(os.Geteuid())
 }
 
 // AsUser runs f with the user's rights to files. They hold for the thread that

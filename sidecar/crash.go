@@ -110,14 +110,16 @@ const untoldCrash = 100 * time.Millisecond
 func (s *supervisor) prepareNext(ctx context.Context, epoch int) attempt {
 	ctx, cancel := context.WithTimeout(ctx, s.spec.ReadyTimeout)
 	defer cancel()
-	retry := pace.Backoff{Min: s.Timing.RetryMin / 4, Max: s.Timing.RetryMax}
-	for {
-		next, err := s.program.Next(ctx, s.place(), epoch)
+	var a attempt
+	passes := func(err error) bool {
 		var invalid *InvalidError
-		if err == nil || errors.As(err, &invalid) || pace.Wait(ctx, retry.Next()) != nil {
-			return attempt{next: next, err: err}
-		}
+		return !errors.As(err, &invalid)
 	}
+	_ = pace.Retry(ctx, pace.Backoff{Min: s.Timing.RetryMin / 4, Max: s.Timing.RetryMax}, passes, func() error {
+		a.next, a.err = s.program.Next(ctx, s.place(), epoch)
+		return a.err
+	})
+	return a
 }
 
 // startAgain starts the next generation after a crash. It tells whether all is over.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -48,18 +47,4 @@ func openLog(root, path string, user process.User) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("open the task's log: %w", err), f.Close())
 	}
 	return f, nil
-}
-
-// OpenBelow opens a path below root; no symbolic link leads out of it.
-func OpenBelow(root, path string, flag int) (*os.File, error) {
-	rel, err := filepath.Rel(root, path)
-	if err != nil {
-		return nil, err
-	}
-	r, err := os.OpenRoot(root)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = r.Close() }()
-	return r.OpenFile(rel, flag, 0)
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -24,18 +23,10 @@ func (r Run) OpenDir() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the run directory: %w", err)
 	}
-	if owner, err := ownerOf(d); err != nil || owner != r.owner() {
-		return nil, errors.Join(fmt.Errorf("%s is the directory of user %d, and that of the proxy was user %d's: somebody has put another in its place; stop the allocation, and see which of its tasks does that", r.Dir, owner, r.owner()), err, d.Close())
+	if owner, err := ownerOf(d); err != nil || owner != r.User.ID() {
+		return nil, errors.Join(fmt.Errorf("%s is the directory of user %d, and that of the proxy was user %d's: somebody has put another in its place; stop the allocation, and see which of its tasks does that", r.Dir, owner, r.User.ID()), err, d.Close())
 	}
 	return d, nil
-}
-
-// owner is whose the run directory is.
-func (r Run) owner() uint32 {
-	if r.User.Switch {
-		return r.User.UID
-	}
-	return uint32(os.Geteuid())
 }
 
 func ownerOf(f *os.File) (uint32, error) {
@@ -43,7 +34,7 @@ func ownerOf(f *os.File) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	return info.Sys().(*syscall.Stat_t).Uid, nil
+	return process.OwnerOf(info), nil
 }
 
 // Link makes a symbolic link in the run directory.
@@ -61,16 +52,7 @@ func (r Run) Link(target, name string) (err error) {
 
 // around opens the directory that the run directory is in.
 func (r Run) around() (*os.Root, error) {
-	root, err := os.OpenRoot(r.Root)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	rel, err := filepath.Rel(r.Root, filepath.Dir(r.Dir))
-	if err != nil {
-		return nil, err
-	}
-	return root.OpenRoot(rel)
+	return RootBelow(r.Root, filepath.Dir(r.Dir))
 }
 
 // makeDir makes the run directory: nobody else may look into it.
@@ -171,8 +153,7 @@ func (r Run) isSigned(d *os.File) error {
 	if err != nil {
 		return err
 	}
-	stat := info.Sys().(*syscall.Stat_t)
-	if !info.Mode().IsRegular() || stat.Uid != uint32(os.Geteuid()) || stat.Nlink != 1 {
+	if !process.IsOurs(info) {
 		return ErrForeign
 	}
 	var says strings.Builder

@@ -70,7 +70,7 @@ func TestRun_makeDir(t *testing.T) {
 	must.Error(t, r.makeDir())
 }
 
-// What somebody has put in its place while it was made is not given to the user.
+// The user does not get a directory that somebody put in place of the new one.
 func TestRun_give_another(t *testing.T) {
 	t.Parallel()
 	for name, uid := range map[string]int{"a neighbour's": 70013, "one with something in it": 0} {

@@ -40,11 +40,7 @@ func (d SocketDir) mode() fs.FileMode {
 // make makes the directory below root and gives it to owner. One that is there must be
 // of an earlier run: everything else belongs to somebody.
 func (d SocketDir) make(root string, owner process.User) error {
-	rel, err := filepath.Rel(root, d.Path)
-	if err != nil {
-		return err
-	}
-	r, err := os.OpenRoot(root)
+	r, rel, err := openRoot(root, d.Path)
 	if err != nil {
 		return err
 	}
