@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -200,6 +201,7 @@ var hotRestartFaults = []fault{
 	{name: "leaving generation killed", do: func(t *testing.T, s *shop) {
 		server, since := s.server(t), time.Now()
 		_, old := s.latest(t, server)
+		defer s.hold(t, server)() // else it may leave before it is killed
 		s.askHotRestart(t, server)
 		s.awaitEvent(t, server, since, "(SIGHUP): Envoy")
 		must.NoError(t, syscall.Kill(old, syscall.SIGKILL))
@@ -239,6 +241,18 @@ func TestHotRestart(t *testing.T) {
 	}
 	must.NoError(t, s.PurgeJobs(t.Context()))
 	nothingLeft(t, s.Cluster)
+}
+
+// hold keeps a connection to the sidecar of a server until it is given back, so that the
+// generation that has it does not leave before its time.
+func (s *shop) hold(t *testing.T, server *api.Allocation) (release func()) {
+	t.Helper()
+	address, err := agents.Port(server, "mesh")
+	must.NoError(t, err)
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	must.NoError(t, err)
+	return func() { _ = conn.Close() }
 }
 
 // generations are the PIDs of the Envoys of an allocation, by their epochs.
