@@ -3,98 +3,247 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// birth is a start on a thread that is confined already. The call that makes a child in a
-// cgroup v2 is forbidden there, as it makes namespaces, too; so the child waits before its
-// first instruction until it was moved, and nothing of it is ever elsewhere. Where nobody
-// may be traced it does not wait: what it starts before it is moved stays outside.
+// birth is what becomes of a child between its first instruction and the program: a list
+// of system calls, and all that they need, made before there is a child. The child opens
+// nothing itself. What it makes of itself it cannot undo: it is in its session, its cgroup
+// and its network, then has its files, then gives up what it may not have.
 type birth struct {
 	Launch
-	attr  *os.ProcAttr
-	group *os.File // open to be written to, which a confined thread may not open; nil for none
-	rules *os.File // what the thread is confined by; nil for nothing
+	origin step // makes the child
+	steps  []step
+
+	mask   *uint64 // the signals that wait for us, as for the program
+	held   []uintptr
+	files  []*os.File
+	pinned runtime.Pinner
 }
 
-// prepare opens what the thread will not be able to.
-func (b *birth) prepare() (err error) {
-	if b.rules, err = b.ruleset(); err != nil {
-		return err
+// prepare makes the steps of a launch. What is not closed in it when it fails is closed by
+// close.
+func (l Launch) prepare() (b *birth, err error) {
+	b = &birth{Launch: l, mask: new(uint64)}
+	b.pinned.Pin(b.mask)
+	for _, add := range []func() error{
+		b.joinCgroup, b.joinNetwork, b.newSession, b.placeFiles, b.giveUpPrivileges, b.outliveParent, b.becomeUser, b.enterDir, b.confine, b.execute,
+	} {
+		if err := add(); err != nil {
+			return b, err
+		}
 	}
-	if b.Confinement == nil || !Confines().Seccomp || b.Cgroup.Unified == "" {
-		return nil
-	}
-	b.attr.Sys.UseCgroupFD = false
-	b.group, err = os.OpenFile(b.Cgroup.Unified+"/cgroup.procs", os.O_WRONLY, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open the task's cgroup %s: %w", b.Cgroup.Unified, err)
-	}
-	return nil
+	return b, nil
 }
 
 func (b *birth) close() {
-	closeFiles([]*os.File{b.group, b.rules})
+	closeFiles(b.files)
+	b.pinned.Unpin()
 }
 
-// start starts the child.
-func (b *birth) start() (*os.Process, error) {
-	if b.group == nil {
-		return b.exec()
-	}
-	b.attr.Sys.Ptrace = true
-	child, err := b.exec()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
-		b.attr.Sys.Ptrace = false // nobody is traced here: it is moved as soon as it is there
-		child, err = b.exec()
-	}
+// step adds one.
+func (b *birth) step(doing error, call uintptr, args ...uintptr) *step {
+	b.steps = append(b.steps, step{call: call, doing: doing})
+	s := &b.steps[len(b.steps)-1]
+	copy(s.args[:], args)
+	return s
+}
+
+// hold has the child find a file under a number that none of its own will have.
+func (b *birth) hold(f *os.File) (fd uintptr, err error) {
+	number, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, max(len(b.Files), 3))
 	if err != nil {
-		return nil, err
+		return 0, fmt.Errorf("keep %s for a child: %w", f.Name(), err)
 	}
-	if err := b.move(child.Pid); err != nil {
-		_ = child.Kill()
-		_, _ = child.Wait()
-		return nil, err
-	}
-	return child, nil
+	b.files = append(b.files, os.NewFile(uintptr(number), f.Name()))
+	b.held = append(b.held, uintptr(number))
+	return uintptr(number), nil
 }
 
-func (b *birth) exec() (*os.Process, error) {
-	return os.StartProcess(b.Path, append([]string{b.Path}, b.Args...), b.attr)
+// pin gives the address of something that stays where it is until the child is made.
+func pin[T any](b *birth, p *T) uintptr {
+	b.pinned.Pin(p)
+	return uintptr(unsafe.Pointer(p))
 }
 
-// move moves the child, and lets it go on.
-func (b *birth) move(pid int) error {
-	if b.attr.Sys.Ptrace {
-		// It stops when it has become the program. Its end, which may come first, is left
-		// for who waits for it.
-		if err := waitForStop(pid); err != nil {
-			return err
+// closeOthers begins the steps with closing all that the child needs none of: the end of
+// somebody else's pipe, say, who waits for it to be closed. It is the first thing that the
+// child does, while nobody may stop it. (Since Linux 5.9; where it cannot, the program
+// has none of them all the same.)
+func (b *birth) closeOthers() {
+	var closing []step
+	from := uintptr(0)
+	slices.Sort(b.held)
+	for _, fd := range append(b.held, math.MaxUint32) {
+		if fd > from {
+			closing = append(closing, step{call: unix.SYS_CLOSE_RANGE, args: [5]uintptr{from, fd - 1}, passes: [2]unix.Errno{unix.ENOSYS, unix.EPERM}, doing: errCloseOthers})
 		}
+		from = fd + 1
 	}
-	_, err := fmt.Fprint(b.group, pid)
-	if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("move it into the task's cgroup %s: %w", b.Cgroup.Unified, err)
+	b.steps = append(closing, b.steps...)
+}
+
+// What a step is for, where nothing more is to be said of it.
+var (
+	errCloseOthers = errors.New("close what is not its own")
+	errSession     = errors.New("begin a session")
+	errTerminal    = errors.New("take its terminal")
+	errFiles       = errors.New("give it its streams")
+	errPrivileges  = errors.New("set no_new_privs")
+	errOutlive     = errors.New("keep it from ending with us (seccomp)")
+	errLowPort     = errors.New("keep the right to ports below 1024")
+	errLandlock    = errors.New("confine it to its files (Landlock)")
+	errSeccomp     = errors.New("confine it to its system calls (seccomp)")
+	errCapability  = errors.New("give up capabilities")
+	errSignals     = errors.New("reset its signals")
+	errDir         = errors.New("enter its directory")
+)
+
+// joinCgroup has the child be made in the group (v2), or enter it before all else (v1:
+// each controller has a tree of its own). Where there is no such group it is elsewhere.
+func (b *birth) joinCgroup() error {
+	b.origin = step{call: unix.SYS_CLONE, args: [5]uintptr{uintptr(unix.SIGCHLD)}}
+	if b.Cgroup.Unified != "" {
+		return b.madeInCgroup()
 	}
-	if !b.attr.Sys.Ptrace {
-		return nil
-	}
-	if err := unix.PtraceDetach(pid); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("let it go on: %w", err)
+	for _, dir := range []string{b.Cgroup.Freezer, b.Cgroup.CPU, b.Cgroup.Memory, b.Cgroup.CPUSet} {
+		if dir == "" {
+			continue
+		}
+		// The list of threads: to enter the one of processes, the kernel has all
+		// processes of the machine wait.
+		fd, err := b.open(filepath.Join(dir, "tasks"), unix.O_WRONLY)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("join the task's cgroup %s: %w", dir, err)
+		}
+		b.step(fmt.Errorf("join the task's cgroup %s", dir), unix.SYS_WRITE, fd, pin(b, &[]byte("0")[0]), 1).passes[0] = unix.ENODEV // it was removed meanwhile
 	}
 	return nil
 }
 
-func waitForStop(pid int) error {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT|unix.WALL, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return err
+// madeInCgroup has the kernel make the child there.
+func (b *birth) madeInCgroup() error {
+	fd, err := b.open(b.Cgroup.Unified, unix.O_PATH|unix.O_DIRECTORY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("join the task's cgroup %s: %w", b.Cgroup.Unified, err)
+	}
+	args := &cloneArgs{flags: unix.CLONE_INTO_CGROUP, exitSignal: uint64(unix.SIGCHLD), cgroup: uint64(fd)}
+	b.origin = step{call: unix.SYS_CLONE3, args: [5]uintptr{pin(b, args), unsafe.Sizeof(*args)}}
+	return nil
+}
+
+// cloneArgs is struct clone_args of linux/sched.h.
+type cloneArgs struct {
+	flags      uint64
+	_          [3]uint64 // pidfd, child_tid, parent_tid
+	exitSignal uint64
+	_          [5]uint64 // stack, stack_size, tls, set_tid, set_tid_size
+	cgroup     uint64
+}
+
+// open opens a file for the child.
+func (b *birth) open(path string, flags int) (fd uintptr, err error) {
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	return b.hold(f)
+}
+
+func (b *birth) joinNetwork() error {
+	if b.Network == "" {
+		return nil
+	}
+	fd, err := b.open(string(b.Network), unix.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNetwork, err)
+	}
+	b.step(fmt.Errorf("%w %s", ErrNetwork, b.Network), unix.SYS_SETNS, fd, unix.CLONE_NEWNET)
+	return nil
+}
+
+// newSession makes the child nobody's, and has it get signals as a program does: those that
+// we handle as if nobody did.
+func (b *birth) newSession() error {
+	b.step(errSession, unix.SYS_SETSID)
+	for signal := uintptr(1); signal <= 8*signalSet; signal++ {
+		if now := actionOf(signal); now.handler != byDefault && now.handler != ignored {
+			b.step(errSignals, unix.SYS_RT_SIGACTION, signal, pin(b, &action{}), 0, signalSet)
 		}
 	}
+	return nil
+}
+
+// placeFiles gives the child its files under their numbers.
+func (b *birth) placeFiles() error {
+	for number, f := range b.Files {
+		if f == nil {
+			b.step(errFiles, unix.SYS_CLOSE, uintptr(number)).passes[0] = unix.EBADF
+			continue
+		}
+		fd, err := b.hold(f)
+		if err != nil {
+			return err
+		}
+		b.step(errFiles, unix.SYS_DUP3, fd, uintptr(number), 0)
+	}
+	if b.Terminal {
+		b.step(errTerminal, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+	}
+	return nil
+}
+
+// enterDir enters the directory with the rights of the user. Its path may lead through
+// others that only root may search: the descriptor does not.
+func (b *birth) enterDir() error {
+	fd, err := b.hold(b.Dir)
+	if err == nil {
+		b.step(fmt.Errorf("%w %s", errDir, b.Dir.Name()), unix.SYS_FCHDIR, fd)
+	}
+	return err
+}
+
+// execute is the last step, with the signals that come to us coming to the program.
+func (b *birth) execute() error {
+	path, err := unix.BytePtrFromString(b.Path)
+	if err != nil {
+		return err
+	}
+	argv, err := b.texts(append([]string{b.Path}, b.Args...))
+	if err != nil {
+		return fmt.Errorf("its arguments: %w", err)
+	}
+	env, err := b.texts(b.Env)
+	if err != nil {
+		return fmt.Errorf("its environment: %w", err)
+	}
+	b.step(errSignals, unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(b.mask)), 0, signalSet)
+	b.step(nil, unix.SYS_EXECVE, pin(b, path), argv, env)
+	return nil
+}
+
+// texts are in memory as the kernel wants them: pointers, the last of them nil.
+func (b *birth) texts(all []string) (address uintptr, err error) {
+	list := make([]*byte, len(all)+1)
+	for i, text := range all {
+		if list[i], err = unix.BytePtrFromString(text); err != nil {
+			return 0, err
+		}
+	}
+	return pin(b, &list[0]), nil
 }

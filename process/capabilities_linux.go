@@ -1,12 +1,10 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,30 +13,43 @@ import (
 // root's, below 1024.
 const lowPort = unix.CAP_NET_BIND_SERVICE
 
-// boundCapabilities takes from this thread, and from what it starts, all capabilities that
-// could be gained. (Those that it has are lost as it becomes another user.)
-func (l Launch) boundCapabilities() error {
+// giveUpPrivileges takes from the child all ways to gain privileges, and all capabilities that
+// could be gained. (Those that it has are lost as it becomes another user, and root's as it
+// becomes the program.)
+func (b *birth) giveUpPrivileges() error {
+	b.step(errPrivileges, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)
 	for capability := range uintptr(unix.CAP_LAST_CAP + 1) {
-		if capability == lowPort && l.LowPorts {
+		if capability == lowPort && b.LowPorts {
 			continue
 		}
-		switch err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0); {
-		case errors.Is(err, unix.EINVAL): // one that this kernel does not know
-		case errors.Is(err, unix.EPERM):
-			return nil // who may not drop them has none to hand on
-		case err != nil:
-			return fmt.Errorf("give up capability %d: %w", capability, err)
-		}
+		// The kernel may not know it; who may not drop it has none to hand on.
+		b.step(errCapability, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, capability).passes = [2]unix.Errno{unix.EINVAL, unix.EPERM}
 	}
 	return nil
 }
 
-// keepLowPorts has a child keep that capability as it becomes another user, where there is
-// one to keep. Where there is none, the program says what it cannot listen on.
-func (l Launch) keepLowPorts(attr *syscall.SysProcAttr) {
-	if l.LowPorts && hasCapability(lowPort) {
-		attr.AmbientCaps = []uintptr{lowPort}
+// becomeUser makes the child the user's, with no group but the user's own, and with the one
+// capability where a field asks for it and there is one to keep. Where there is none, the
+// program says what it cannot listen on.
+func (b *birth) becomeUser() error {
+	keeps := b.LowPorts && hasCapability(lowPort)
+	if b.User.Switch {
+		become := fmt.Errorf("become user %s", b.User.Name)
+		if keeps {
+			b.step(become, unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
+		}
+		b.step(become, unix.SYS_SETGROUPS)
+		b.step(become, unix.SYS_SETGID, uintptr(b.User.GID))
+		b.step(become, unix.SYS_SETUID, uintptr(b.User.UID))
+		// Until it is the program it has a copy of what we know.
+		b.step(become, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	}
+	if keeps {
+		sets := [2]unix.CapUserData{{Effective: 1 << lowPort, Permitted: 1 << lowPort, Inheritable: 1 << lowPort}}
+		b.step(errLowPort, unix.SYS_CAPSET, pin(b, &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}), pin(b, &sets[0]))
+		b.step(errLowPort, unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, lowPort)
+	}
+	return nil
 }
 
 // hasCapability tells whether this process has one.

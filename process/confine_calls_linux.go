@@ -4,10 +4,10 @@ import "golang.org/x/sys/unix"
 
 // The lists were taken from what Envoy 1.36 and 1.40 call at their starts, in traffic, at
 // hot restarts and when they validate, and completed by what libraries call in the same
-// places on other machines, and by what a child of ours calls before it is the program.
+// places on other machines.
 //
 // Not on them, among others: what looks into other processes or changes them
-// (process_vm_*, pidfd_getfd, kcmp, process_madvise), mounts and namespaces (unshare,
+// (ptrace, process_vm_*, pidfd_getfd, kcmp, process_madvise), mounts and namespaces (unshare,
 // setns), keys, BPF, performance counters, userfaultfd, io_uring, modules, clocks, and
 // files that lie nowhere and could be executed all the same (memfd_create, execveat).
 

@@ -53,8 +53,8 @@ func landlockABI() int {
 	return int(abi)
 }
 
-// ruleset makes the one of the launch; nil for none. The thread that is confined later
-// only takes it on, as the files that it is made of may be on file systems that are away.
+// ruleset makes the one of the launch; nil for none. The child only takes it on: the files
+// that it is made of may be on file systems that are away.
 func (l Launch) ruleset() (rules *os.File, err error) {
 	abi := landlockABI()
 	if l.Confinement == nil || abi == 0 {
@@ -67,17 +67,9 @@ func (l Launch) ruleset() (rules *os.File, err error) {
 		return newRuleset(knownBy(abi), l.Confinement.grants(l.Path), at)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("confine it to its files (Landlock): %w", err)
+		return nil, fmt.Errorf("%w: %w", errLandlock, err)
 	}
 	return rules, nil
-}
-
-// restrictFiles leaves this thread, and what it starts, the files of a ruleset.
-func restrictFiles(rules *os.File) error {
-	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, rules.Fd(), 0, 0); errno != 0 {
-		return fmt.Errorf("restrict the thread: %w", errno)
-	}
-	return nil
 }
 
 // grant gives rights to a file, or to a directory and all below.

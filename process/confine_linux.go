@@ -2,8 +2,9 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Confinement is what a process may do of all that its user may: who takes it over has no
@@ -19,25 +20,29 @@ type Confinement struct {
 	Required bool
 }
 
-// confine takes from this thread, and from what it starts, what the confinement of the
-// launch does not leave it, with its ruleset. The thread must be one that ends soon.
-func (l Launch) confine(rules *os.File) error {
-	if l.Confinement == nil {
+// confine takes from the child what its confinement does not leave it.
+func (b *birth) confine() error {
+	if b.Confinement == nil {
 		return nil
 	}
 	kernel := Confines()
-	if lacks := kernel.Lacks(); lacks != "" && l.Confinement.Required {
+	if lacks := kernel.Lacks(); lacks != "" && b.Confinement.Required {
 		return fmt.Errorf("confine it: %s", lacks)
 	}
+	rules, err := b.ruleset()
+	if err != nil {
+		return err
+	}
 	if rules != nil {
-		if err := restrictFiles(rules); err != nil {
-			return fmt.Errorf("confine it to its files (Landlock): %w", err)
+		defer func() { _ = rules.Close() }()
+		fd, err := b.hold(rules)
+		if err != nil {
+			return err
 		}
+		b.step(errLandlock, unix.SYS_LANDLOCK_RESTRICT_SELF, fd)
 	}
 	if kernel.Seccomp { // the last, as it forbids the means of the others
-		if err := filterCalls(listFilter()); err != nil {
-			return fmt.Errorf("confine it to its system calls (seccomp): %w", err)
-		}
+		b.filterCalls(errSeccomp, listFilter())
 	}
 	return nil
 }

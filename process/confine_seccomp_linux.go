@@ -35,7 +35,6 @@ func listFilter() []unix.SockFilter {
 	}
 	filter = append(filter, forkFilter()...)
 	filter = append(filter, socketFilter()...)
-	filter = append(filter, traceFilter()...)
 	for _, call := range slices.Concat(busyCalls, calls, archCalls) {
 		filter = append(filter, skipUnless(call, 1), answer(unix.SECCOMP_RET_ALLOW))
 	}
@@ -66,19 +65,6 @@ func socketFilter() []unix.SockFilter {
 		load(seccompArg2),
 		skipIf(unix.NETLINK_ROUTE, 1),
 		refuse(unix.EAFNOSUPPORT),
-		answer(unix.SECCOMP_RET_ALLOW),
-	}
-}
-
-// traceFilter lets a child ask to be traced by its parent, as one does that is to wait
-// for its cgroup, and the parent let it go (see birth); nobody can be attached to.
-func traceFilter() []unix.SockFilter {
-	return []unix.SockFilter{
-		skipUnless(unix.SYS_PTRACE, 5),
-		load(seccompArg0),
-		skipIf(unix.PTRACE_TRACEME, 2),
-		skipIf(unix.PTRACE_DETACH, 1),
-		refuse(unix.EPERM),
 		answer(unix.SECCOMP_RET_ALLOW),
 	}
 }

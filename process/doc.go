@@ -15,16 +15,17 @@
 // It may run in a Network that somebody else has made, where it can be talked to.
 //
 // What starts has no privileges and no way to any. Beyond that a Confinement takes from
-// it what it does not need: files by Landlock, system calls by seccomp. The thread that
-// forks it takes them from itself first, as nothing of ours runs between fork and exec.
+// it what it does not need: files by Landlock, system calls by seccomp. Between fork and
+// exec a child makes system calls only, which were listed before there was one (birth), and
+// we wait for it no longer than we like: who holds its file holds up nobody else.
 //
 // A Command does one thing and ends, and all that it has started ends with it: it runs in
 // a cgroup of its own within that of its task. Run bounds its time and what is kept of its
 // output; Stream has somebody at the other end.
 //
-// Reading order: process_linux.go, identity_linux.go, launch_linux.go, then
-// confine_linux.go with its grants, Landlock, seccomp and birth_linux.go, then
+// Reading order: process_linux.go, identity_linux.go, launch_linux.go, birth_linux.go,
+// fork_linux.go, then confine_linux.go with its grants, Landlock and seccomp, then
 // command_linux.go, stream_linux.go, run_linux.go and cell_linux.go, then cgroup_linux.go
-// with its limits, join and usage, oom_linux.go, network_linux.go, and of sockets descriptors_linux.go, listeners_linux.go, take_sockets_linux.go,
-// sockets_linux.go and siblings_linux.go; addresses_linux.go stands alone.
+// with its limits and usage, oom_linux.go, network_linux.go, and of sockets descriptors_linux.go,
+// listeners_linux.go, take_sockets_linux.go, sockets_linux.go and siblings_linux.go; addresses_linux.go stands alone.
 package process

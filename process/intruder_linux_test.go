@@ -144,7 +144,7 @@ func intrude(t *testing.T, l Launch, attempts ...string) map[string]string {
 	return results
 }
 
-func openDir(t *testing.T, path string) *os.File {
+func openDir(t testing.TB, path string) *os.File {
 	t.Helper()
 	dir, err := os.Open(path)
 	must.NoError(t, err)

@@ -3,7 +3,6 @@ package process
 import (
 	"fmt"
 	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,16 +21,15 @@ const (
 	seccompArg0 = 16
 )
 
-// outliveParent takes from this thread, and from what it starts, the wish to
-// end with its parent: prctl(PR_SET_PDEATHSIG) does nothing from now on, and
-// says that it did. (An Envoy that can be hot restarted asks for it, and would
-// end with the plugin.) The thread must not be able to gain privileges.
-func outliveParent() error {
+// outliveParent takes from the child the wish to end with its parent:
+// prctl(PR_SET_PDEATHSIG) does nothing from now on, and says that it did. (An Envoy that
+// can be hot restarted asks for it, and would end with the plugin.)
+func (b *birth) outliveParent() error {
 	arch, ok := auditArch[runtime.GOARCH]
 	if !ok {
-		return fmt.Errorf("keep children from ending with us: not known how on %s", runtime.GOARCH)
+		return fmt.Errorf("%w: not known how on %s", errOutlive, runtime.GOARCH)
 	}
-	filter := []unix.SockFilter{
+	b.filterCalls(errOutlive, []unix.SockFilter{
 		load(seccompArch),
 		skipUnless(arch, 5),
 		load(seccompNr),
@@ -40,19 +38,15 @@ func outliveParent() error {
 		skipUnless(unix.PR_SET_PDEATHSIG, 1),
 		answer(unix.SECCOMP_RET_ERRNO), // with the number 0: success
 		answer(unix.SECCOMP_RET_ALLOW),
-	}
-	if err := filterCalls(filter); err != nil {
-		return fmt.Errorf("keep children from ending with us (seccomp): %w", err)
-	}
+	})
 	return nil
 }
 
-// filterCalls has the kernel judge each system call of this thread from now on.
-func filterCalls(filter []unix.SockFilter) error {
+// filterCalls has the kernel judge each system call of the child from now on.
+func (b *birth) filterCalls(doing error, filter []unix.SockFilter) {
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
-	runtime.KeepAlive(filter)
-	return err
+	b.pinned.Pin(program.Filter)
+	b.step(doing, unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, pin(b, &program))
 }
 
 func load(offset uint32) unix.SockFilter {

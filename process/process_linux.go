@@ -16,7 +16,7 @@ import (
 // and outlives us.
 type Process struct {
 	ID    Identity
-	child *os.Process // nil when somebody else is the parent
+	ours  bool // false: somebody else is the parent
 	pidfd *os.File
 	done  chan struct{}
 	exit  atomic.Pointer[Exit]
@@ -145,19 +145,25 @@ func (p *Process) watch() {
 }
 
 func (p *Process) reap() Exit {
-	if p.child == nil {
+	if !p.ours {
 		return strangersExit(p.ID, p.pidfd)
 	}
 	killRest(p.ID.PID)
-	state, err := p.child.Wait()
+	status, err := waitFor(p.ID.PID)
 	if err != nil {
 		return Exit{Unobserved: true}
 	}
-	status, ok := state.Sys().(syscall.WaitStatus)
-	if !ok {
-		return Exit{Unobserved: true}
-	}
 	return ExitOf(status)
+}
+
+// waitFor waits until a child has ended, and takes its exit.
+func waitFor(pid int) (status syscall.WaitStatus, err error) {
+	for {
+		_, err = syscall.Wait4(pid, &status, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return status, err
+		}
+	}
 }
 
 // ExitOf reads a wait status.

@@ -1,0 +1,112 @@
+package process
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+)
+
+// A program that the kernel is kept from executing, as by a lease on its file, holds up
+// nothing but its own start: neither others, nor this process itself. It is ended.
+func TestStart_held(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(publicDir(t), "leased")
+	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	f, err := os.Open(path)
+	must.NoError(t, err)
+	defer func() { _ = f.Close() }()
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	must.NoError(t, err)
+
+	dir := openDir(t, "/")
+	held := make(chan error)
+	go func() {
+		_, err := Start(Launch{Path: path, Dir: dir, User: somebody})
+		held <- err
+	}()
+	eventually(t, func() bool { return len(heldChildren(t)) > 0 })
+	for range 5 {
+		runtime.GC()
+		must.NoError(t, startsAndEnds(dir))
+	}
+	stuck := heldChildren(t)
+	select {
+	case err := <-held:
+		t.Fatal("the start was over before the others: ", err)
+	default:
+	}
+	err = <-held
+	must.ErrorContains(t, err, "start "+path+": the kernel did not execute it within 10s, and it was killed")
+	must.ErrorContains(t, err, "user "+somebody.Name)
+	must.Len(t, 1, stuck)
+	eventually(t, func() bool { return unix.Kill(stuck[0], 0) == unix.ESRCH })
+}
+
+func startsAndEnds(dir *os.File) error {
+	p, err := Start(Launch{Path: "/bin/true", Dir: dir, User: somebody})
+	if err == nil {
+		<-p.Done()
+	}
+	return err
+}
+
+// heldChildren are the children of this process that wait for a lease to be given back.
+func heldChildren(t *testing.T) (pids []int) {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/task")
+	must.NoError(t, err)
+	for _, task := range names {
+		children, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children") // none of a thread that has ended
+		for child := range strings.FieldsSeq(string(children)) {
+			pid, err := strconv.Atoi(child)
+			must.NoError(t, err)
+			where, _ := os.ReadFile("/proc/" + child + "/wchan")
+			if strings.Contains(string(where), "break_lease") {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// What a child cannot do before it is the program is said, with what it was for.
+func TestStart_steps(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Launch){
+		"take its terminal":                            func(l *Launch) { l.Files = make([]*os.File, 3); l.Terminal = true; l.Files[0] = l.Dir },
+		"start /bin/nothing: no such file":             func(l *Launch) { l.Path = "/bin/nothing" },
+		"searchable for all users":                     func(l *Launch) { l.Path = "/etc/passwd"; l.User = somebody },
+		"its environment":                              func(l *Launch) { l.Env = []string{"A=\x00"} },
+		"its arguments":                                func(l *Launch) { l.Args = []string{"\x00"} },
+		"join the network namespace: open /nowhere":    func(l *Launch) { l.Network = "/nowhere" },
+		"join the network namespace /proc/self/ns/uts": func(l *Launch) { l.Network = "/proc/self/ns/uts" },
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			l := Launch{Path: "/bin/true", Dir: openDir(t, "/")}
+			change(&l)
+			_, err := Start(l)
+			must.ErrorContains(t, err, want)
+		})
+	}
+}
+
+// A child has nothing of ours open but what it is given, and its signals as a program has.
+func TestStart_inherits(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	must.NoError(t, err)
+	defer func() { _, _ = reader.Close(), writer.Close() }()
+	open, err := unix.Dup(int(reader.Fd())) // as by a library that forgets to say so
+	must.NoError(t, err)
+	defer func() { _ = unix.Close(open) }()
+	got, err := Run(t.Context(), shell(t, Cgroup{}, "while read -r line; do case $line in Sig[BI]*) echo $line;; esac; done < /proc/$$/status; ls /proc/$$/fd"), ample)
+	must.NoError(t, err)
+	must.Eq(t, strings.Fields("SigBlk: 0000000000000000 SigIgn: 0000000000000000 0 1 2"), strings.Fields(string(got.Stdout)))
+}
