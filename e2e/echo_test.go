@@ -51,7 +51,12 @@ func awaitRunning(t *testing.T, c *agents.Cluster, job, group string) *api.Alloc
 
 func runEcho(t *testing.T) *mesh {
 	t.Helper()
-	m := &mesh{Cluster: cluster(t), t: t}
+	return runEchoOn(t, cluster(t))
+}
+
+func runEchoOn(t *testing.T, c *agents.Cluster) *mesh {
+	t.Helper()
+	m := &mesh{Cluster: c, t: t}
 	hcl, err := os.ReadFile(echoJob)
 	must.NoError(t, err)
 	_, err = m.Nomad.Run(t.Context(), string(hcl))

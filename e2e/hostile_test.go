@@ -307,6 +307,8 @@ func filesOfEnvoy(traps *traps) []attempt {
 	return []attempt{
 		{name: "/etc/shadow as an access log", by: user, config: hatch("envoy_extra_static_listeners_json", listener("127.0.0.1", 0, "/etc/shadow")), event: "/etc/shadow"},
 		{name: "root's file as an access log", by: user, config: hatch("envoy_extra_static_listeners_json", listener("127.0.0.1", 0, traps.secret)), event: traps.secret},
+		{name: "a FIFO as an access log", by: "the time a proxy has", config: hatch("envoy_extra_static_listeners_json", listener("127.0.0.1", 0, traps.fifo)), event: "Envoy"},
+		{name: "a device as an access log", by: user, config: hatch("envoy_extra_static_listeners_json", listener("127.0.0.1", 0, "/dev/mem")), event: "/dev/mem"},
 		{name: "/etc/shadow as a CA", by: user, config: cluster("/etc/shadow"), event: "Envoy refuses the bootstrap with it"},
 		{name: "a device as a CA", by: "Envoy", config: cluster("/dev/zero"), event: "Envoy refuses the bootstrap with it"},
 		{name: "a FIFO as a CA", by: "the time a proxy has", config: cluster(traps.fifo), event: "Envoy"},
@@ -342,6 +344,7 @@ func placesOfOthers(traps *traps, victim *api.Allocation, upstream string) []att
 		{name: "the public listener of a neighbour", by: "the kernel (SO_REUSEPORT by user)", config: hatch("envoy_extra_static_listeners_json", listener(address, number, "/dev/null")), event: "Envoy"},
 		{name: "a socket of root's as an upstream", by: "the proxy's own user", config: up(fmt.Sprintf("local_bind_socket_path = %q", traps.socket)), event: "is not ready"},
 		{name: "a socket of root's for a group", by: "the allocation's bounds", config: up(fmt.Sprintf("local_bind_socket_path = %q\n local_bind_socket_group = \"www-data\"", traps.socket)), event: "is not in a directory of its own below the allocation's"},
+		{name: "a socket of its own for the group of root", by: "nobody: none of root's rights is in it", config: withSidecar("upstreams {\n destination_name = \"shop\"\n local_bind_socket_path = \"${NOMAD_ALLOC_DIR}/tmp/root/s.sock\"\n local_bind_socket_group = \"root\"\n}", "")},
 		{name: "a socket of root's as the app", by: "the proxy's own user", config: withSidecar(fmt.Sprintf("local_service_socket_path = %q", traps.socket), ""), event: "does not let Envoy in"},
 	}
 }

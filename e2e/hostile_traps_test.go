@@ -84,6 +84,19 @@ func (s *traps) listen(t *testing.T) {
 	}()
 }
 
+// leased is a program that the kernel is kept from executing, as its owner can do.
+func (s *traps) leased(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(s.dir, "leased")
+	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nexec sleep "+marker+"\n"), 0o755))
+	f, err := os.Open(path)
+	must.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	must.NoError(t, err)
+	return path
+}
+
 // addDir is a directory that must stay.
 func (s *traps) addDir(t *testing.T, dir string) {
 	t.Helper()
@@ -214,6 +227,7 @@ func programsOfItsOwn(t *testing.T, c *agents.Cluster, traps *traps) []attempt {
 			config: program("daemon", "#!/bin/sh\n(setsid sh -c 'sleep "+marker+" &' &)\n"), event: "is not an Envoy"},
 		{name: "a program that is no Envoy later", by: "the time a proxy has",
 			config: program("later", answers+"exit;; esac\n(setsid sh -c 'sleep "+marker+" &' &)\nexec sleep "+marker+"\n"), event: "Envoy"},
+		{name: "a program that is held by a lease", by: "the time the kernel has", config: withSidecar("", fmt.Sprintf("envoy {\n path = %q\n}", traps.leased(t))), event: "the kernel did not execute it within 10s, and it was killed"},
 		{name: "a FIFO", by: kind, config: named(traps.fifo), event: "is not an executable file"},
 		{name: "a device", by: kind, config: named(traps.device), event: "is not an executable file"},
 		{name: "a directory", by: kind, config: named(traps.dir), event: "there is no Envoy at"},

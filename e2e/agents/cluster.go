@@ -136,6 +136,10 @@ func (c *Cluster) pluginConfig() string {
 	if c.opts.Consul.Token != "" {
 		consul = fmt.Sprintf("\n    consul {\n      token_file = %q\n%s    }", c.TokenFile(), c.pluginTLS())
 	}
+	if c.opts.Consul.Sockets {
+		at := filepath.Join(c.Dir, "consul")
+		consul = fmt.Sprintf("\n    consul {\n      address      = \"unix://%s\"\n      grpc_address = \"unix://%s\"\n    }", filepath.Join(at, ConsulSocket), filepath.Join(at, ConsulXDSSocket))
+	}
 	if c.opts.Confine != "" {
 		consul += fmt.Sprintf("\n    confine = %q", c.opts.Confine)
 	}

@@ -38,6 +38,10 @@ type ConsulOptions struct {
 	// that. (HTTP stays, for the test.)
 	TLS string
 
+	// Sockets has the agent answer on unix sockets, too, HTTP and gRPC: ConsulSocket and
+	// ConsulXDSSocket of its directory. Nobody but the plugin and the proxies uses them.
+	Sockets bool
+
 	// What makes it a client agent of another one's servers.
 	node string  // its name; empty for the server's
 	join *Consul // nil for a server
@@ -67,6 +71,17 @@ ports {
 const consulServerConfig = `
 server     = true
 bootstrap_expect = 1
+`
+
+// ConsulSocket and ConsulXDSSocket are names in the directory of an agent.
+const ConsulSocket, ConsulXDSSocket = "http.sock", "grpc.sock"
+
+const socketsConfig = `
+addresses {
+  http = "127.0.0.1 unix://%s"
+  grpc = "127.0.0.1 unix://%s"
+}
+unix_sockets { mode = "0666" }
 `
 
 const tlsConfig = `
@@ -166,6 +181,9 @@ func (o ConsulOptions) config(dir string, ports consulPorts) string {
 		config += consulServerConfig
 	} else {
 		config += fmt.Sprintf("retry_join = [%q]\n", o.join.gossip)
+	}
+	if o.Sockets {
+		config += fmt.Sprintf(socketsConfig, filepath.Join(dir, ConsulSocket), filepath.Join(dir, ConsulXDSSocket))
 	}
 	if o.TLS != "" {
 		config += fmt.Sprintf(tlsConfig, o.TLS)
