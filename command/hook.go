@@ -112,7 +112,7 @@ func (c *hookCommand) run(args []string) error {
 		return err
 	}
 	for _, warning := range result.Warnings {
-		c.ui.Warn("Warning: " + warning)
+		c.ui.Warn("Warning: " + warning.String())
 	}
 	if o.diff {
 		diff, err := hook.Diff(source.Path, job, result.Job)

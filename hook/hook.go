@@ -25,7 +25,7 @@ type Options struct {
 // Result is a rewritten job, and what its author should know of it.
 type Result struct {
 	Job      *api.Job
-	Warnings []string
+	Warnings []Finding
 }
 
 // Rewrite gives the job as it runs on host networking without Nomad's own
