@@ -137,13 +137,17 @@ func (c *hookCommand) run(args []string) (int, error) {
 	}
 	warnings := hook.Locate(source, job, o.heard(result.Warnings))
 	for _, warning := range warnings {
-		c.ui.Warn("Warning: " + warning.String())
+		c.ui.Warn(lineOf(severityWarning, warning))
 	}
+	status := 0
 	if o.strict && len(warnings) > 0 {
-		return 2, nil
+		status = statusWarned
 	}
-	if o.diff {
-		return 0, c.showDiff(source.Path, job, result.Job)
+	switch {
+	case o.diff:
+		return status, c.showDiff(source.Path, job, result.Job)
+	case status != 0:
+		return status, nil
 	}
 	return 0, c.write(o.out, result.Job)
 }

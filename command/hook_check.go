@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"nomad-driver-connect/hook"
 )
@@ -14,6 +15,9 @@ const (
 	severityError   = "error"
 	severityWarning = "warning"
 )
+
+// statusWarned is the exit status of a job that is right, but for warnings.
+const statusWarned = 2
 
 // reported is a finding in JSON. docs/check.md promises the shape: every key is
 // there, whatever the finding.
@@ -28,7 +32,7 @@ type reported struct {
 	Problem  string `json:"problem"`
 	WayOut   string `json:"way_out"`
 
-	text string
+	line string // for people
 }
 
 // check prints what there is to say of a job, and gives the exit status. A job that
@@ -48,7 +52,7 @@ func (c *hookCommand) check(o *hookOptions, source hook.Source) (int, error) {
 	case slices.ContainsFunc(found, isError):
 		return 1, nil
 	case len(found) > 0 && o.strict:
-		return 2, nil
+		return statusWarned, nil
 	}
 	return 0, nil
 }
@@ -64,16 +68,21 @@ func report(file, severity string, findings []hook.Finding) []reported {
 	for _, f := range findings {
 		found = append(found, reported{
 			File: file, Severity: severity, Code: f.Code, Group: f.Group, Service: f.Service, Task: f.Task,
-			Line: f.Line, Problem: f.Problem, WayOut: f.WayOut, text: f.String(),
+			Line: f.Line, Problem: f.Problem, WayOut: f.WayOut, line: lineOf(severity, f),
 		})
 	}
 	return found
 }
 
+// lineOf is a finding for people: the same on every way.
+func lineOf(severity string, f hook.Finding) string {
+	return fmt.Sprintf("%s%s: %s [%s]", strings.ToUpper(severity[:1]), severity[1:], f, f.Code)
+}
+
 func (c *hookCommand) print(found []reported, asJSON bool) error {
 	if !asJSON {
 		for _, r := range found {
-			c.ui.Output(fmt.Sprintf("%s: %s [%s]", map[string]string{severityError: "Error", severityWarning: "Warning"}[r.Severity], r.text, r.Code))
+			c.ui.Output(r.line)
 		}
 		return nil
 	}

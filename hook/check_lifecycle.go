@@ -3,7 +3,6 @@ package hook
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -128,36 +127,4 @@ func (c *checked) upstreamReplaces() {
 			"set a greater count, or update { canary = 1 }, before you change them")
 		return
 	}
-}
-
-// localPrograms are those that ask nobody on the network.
-var localPrograms = map[string]bool{
-	"cat": true, "cd": true, "chgrp": true, "chmod": true, "chown": true, "cp": true, "date": true, "echo": true, "export": true,
-	"gunzip": true, "gzip": true, "install": true, "ln": true, "ls": true, "mkdir": true, "mv": true, "printf": true, "rm": true,
-	"sed": true, "set": true, "sleep": true, "tar": true, "test": true, "touch": true, "true": true, "umask": true, "unzip": true,
-}
-
-// asksNobody tells whether a task evidently uses no upstream, or tries until it
-// gets one.
-func asksNobody(t *api.Task) bool {
-	command := append(texts(t.Config["entrypoint"]), texts(t.Config["command"])...)
-	command = append(command, texts(t.Config["args"])...)
-	if len(command) == 0 {
-		return false
-	}
-	program := command[0][strings.LastIndex(command[0], "/")+1:]
-	if isShell := program == "sh" || program == "bash"; !isShell || len(command) < 3 || !strings.HasSuffix(command[1], "c") {
-		return localPrograms[program]
-	}
-	breaks := func(r rune) bool { return strings.ContainsRune(";&|\n", r) }
-	for _, part := range strings.FieldsFunc(command[2], breaks) {
-		words := strings.Fields(part)
-		if len(words) > 0 && (words[0] == "until" || words[0] == "while") {
-			return true
-		}
-		if len(words) > 0 && !localPrograms[words[0][strings.LastIndex(words[0], "/")+1:]] {
-			return false
-		}
-	}
-	return true
 }

@@ -12,6 +12,7 @@ import (
 // reservation is a static port of a group, which one instance on a node can have.
 type reservation struct {
 	api.Port
+	group    string
 	upstream string // the destination that apps find there, if one
 	service  string // whose upstream that is
 	made     bool   // by this hook: the author has not written it
@@ -37,7 +38,7 @@ func (c *checked) reservations() []reservation {
 			continue
 		}
 		earlier := written[port.Label] != 0 && isMadeUp(port.Label)
-		r := reservation{Port: port, made: written[port.Label] == 0 || earlier, earlier: earlier}
+		r := reservation{Port: port, group: deref(c.after.Name), made: written[port.Label] == 0 || earlier, earlier: earlier}
 		for _, p := range c.proxies {
 			for _, u := range p.upstreams {
 				if u.label == port.Label {
@@ -115,86 +116,20 @@ func (c *checked) unreservedUpstream() {
 
 // shareANode says how instances can be on the same node.
 func shareANode(taken []reservation) string {
-	isUpstream := func(r reservation) bool { return r.upstream != "" }
-	var apps []string
+	var ways []string
 	for _, r := range taken {
-		if !isUpstream(r) {
-			apps = append(apps, strconv.Itoa(r.Value))
+		way := fmt.Sprintf("let the app listen on ${NOMAD_PORT_%s}, a dynamic port", envName(r.Label))
+		switch {
+		case r.upstream != "":
+			way = "use -dynamic-ports, with which apps find upstreams at NOMAD_UPSTREAM_ADDR_<destination>"
+		case isMadeUp(r.Label):
+			way = fmt.Sprintf("give the service the label of a dynamic port instead of %d, and let the app listen on ${NOMAD_PORT_<label>}", r.Value)
+		}
+		if !slices.Contains(ways, way) {
+			ways = append(ways, way)
 		}
 	}
-	upstreams := slices.DeleteFunc(slices.Clone(taken), func(r reservation) bool { return !isUpstream(r) })
-	dynamic := "use -dynamic-ports, with which apps find upstreams at NOMAD_UPSTREAM_ADDR_<destination>"
-	app := fmt.Sprintf("give the port %s a label instead, and let the app listen on ${NOMAD_PORT_<label>}", strings.Join(apps, " and "))
-	switch {
-	case len(apps) == 0:
-		return dynamic
-	case len(upstreams) == 0:
-		return app
-	}
-	return dynamic + "; and " + app
-}
-
-// groupsThatExclude tells of groups that cannot be on one node. Each set of groups
-// is told of once.
-func groupsThatExclude(groups []*checked) []Finding {
-	holders := map[string][]*checked{}
-	taken := map[string][]reservation{} // by the names of the groups that have them
-	var order []string
-	for _, g := range groups {
-		for _, r := range g.reservations() {
-			key := place(r.Port)
-			if len(g.proxies) > 0 && !slices.Contains(holders[key], g) {
-				holders[key] = append(holders[key], g)
-			}
-		}
-	}
-	for _, g := range groups {
-		for _, r := range g.reservations() {
-			sharing := holders[place(r.Port)]
-			if len(sharing) < 2 || sharing[0] != g {
-				continue
-			}
-			names := namesOf(sharing)
-			if taken[names] == nil {
-				order = append(order, names)
-			}
-			taken[names] = append(taken[names], r)
-		}
-	}
-	var findings []Finding
-	for _, names := range order {
-		findings = append(findings, excluded(names, taken[names], holders[place(taken[names][0].Port)]))
-	}
-	return findings
-}
-
-func excluded(names string, taken []reservation, groups []*checked) Finding {
-	f := Finding{
-		Code: "groups-exclude", Group: deref(groups[0].after.Name), at: "network/port " + taken[0].Label,
-		Problem: fmt.Sprintf("groups %s each reserve %s, so they never share a node", names, listOf(taken)),
-		WayOut:  shareANode(taken),
-	}
-	if taken[0].upstream != "" {
-		f.Service, f.at = taken[0].service, "connect/sidecar_service/proxy/upstreams destination_name="+taken[0].upstream
-	}
-	return f
-}
-
-// place is a port as nodes have it once.
-func place(port api.Port) string {
-	network := port.HostNetwork
-	if network == "default" {
-		network = ""
-	}
-	return network + ":" + strconv.Itoa(port.Value)
-}
-
-func namesOf(groups []*checked) string {
-	names := make([]string, len(groups))
-	for i, g := range groups {
-		names[i] = strconv.Quote(deref(g.after.Name))
-	}
-	return strings.Join(names, " and ")
+	return strings.Join(ways, "; ")
 }
 
 func listOf(taken []reservation) string {

@@ -88,7 +88,8 @@ func servicesOf(job *api.Job, f Finding) (names []string) {
 // then its place among the others tells it.
 func (b *block) service(names []string, name string) *block {
 	services := b.blocks("service", false)
-	if i := slices.Index(names, name); i >= 0 && len(names) == len(services) {
+	isDynamic := func(s *block) bool { return s.dynamic }
+	if i := slices.Index(names, name); i >= 0 && len(names) == len(services) && !slices.ContainsFunc(services, isDynamic) {
 		return services[i]
 	}
 	return b.child("service", "name="+name)
