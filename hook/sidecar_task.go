@@ -26,7 +26,8 @@ func (s *service) override(with *api.SidecarTask) error {
 		return err
 	}
 	if closed := closedFields(with.User, config); len(closed) > 0 {
-		s.warn("closed-field", fmt.Sprintf("sidecar_task has %s, which is the operator's to say", strings.Join(closed, ", ")), "remove it, or have it opened by allow {} in the plugin's config")
+		s.warn("closed-field", fmt.Sprintf("sidecar_task has %s, which is the operator's to say", strings.Join(closed, ", ")),
+			"remove it, or have it opened by allow {} in the plugin's config")
 	}
 	t := s.task
 	maps.Copy(t.Config, config)
