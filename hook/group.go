@@ -16,7 +16,7 @@ type group struct {
 	ports    ports
 	services []*service // those with a sidecar
 	bindings []*binding // where apps find upstreams
-	warnings []string
+	warnings []Finding
 }
 
 // service is a service with a sidecar. Its connect block is there until all of
@@ -32,15 +32,15 @@ type service struct {
 func (g *group) name() string { return deref(g.Name) }
 
 func (g *group) refuse(format string, args ...any) error {
-	return fmt.Errorf("group %q: %w", g.name(), fmt.Errorf(format, args...))
+	return &refusal{group: g.name(), err: fmt.Errorf(format, args...)}
 }
 
 func (s *service) refuse(format string, args ...any) error {
-	return fmt.Errorf("group %q, service %q: %w", s.group.name(), s.name, fmt.Errorf(format, args...))
+	return &refusal{group: s.group.name(), service: s.name, err: fmt.Errorf(format, args...)}
 }
 
-func (s *service) warn(format string, args ...any) {
-	s.group.warnings = append(s.group.warnings, fmt.Sprintf("group %q, service %q: ", s.group.name(), s.name)+fmt.Sprintf(format, args...))
+func (s *service) warn(code, problem, wayOut string) {
+	s.group.warnings = append(s.group.warnings, Finding{Code: code, Group: s.group.name(), Service: s.name, Problem: problem, WayOut: wayOut, at: "connect"})
 }
 
 // rewrite changes the group when it is on the host network and has sidecars or

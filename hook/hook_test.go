@@ -56,17 +56,26 @@ func TestRewrite(t *testing.T) {
 	for _, r := range stanza.Rows() {
 		t.Run(r.Name, func(t *testing.T) {
 			options := Options{DynamicPorts: r.Dynamic}
-			result := rewrite(t, stanza.Job(r.Group), options)
+			result, err := transform(parse(t, stanza.Job(r.Group)), options)
+			must.NoError(t, err)
 			text, err := text(nodeOf(r.Pick(result.Job.TaskGroups[0])))
 			must.NoError(t, err)
 			must.Eq(t, unindent(r.Want), text)
-			must.Eq(t, r.Warning, strings.Join(result.Warnings, "\n"))
+			must.Eq(t, r.Warning, lines(result.Warnings))
 
 			again, err := Rewrite(result.Job, options)
 			must.NoError(t, err)
 			must.Eq(t, encode(t, result.Job), encode(t, again.Job), must.Sprint("a second pass changes nothing"))
 		})
 	}
+}
+
+func lines(findings []Finding) string {
+	lines := make([]string, len(findings))
+	for i, f := range findings {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
 }
 
 // unindent takes the tabs off that a row's own indentation adds.

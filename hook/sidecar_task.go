@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ func (s *service) override(with *api.SidecarTask) error {
 		return err
 	}
 	if closed := closedFields(with.User, config); len(closed) > 0 {
-		s.warn("sidecar_task has %s, which jobs may say where the operator has opened it (allow {} in the plugin's config)", strings.Join(closed, ", "))
+		s.warn("closed-field", fmt.Sprintf("sidecar_task has %s, which is the operator's to say", strings.Join(closed, ", ")),
+			"remove it, or have it opened by allow {} in the plugin's config")
 	}
 	t := s.task
 	maps.Copy(t.Config, config)
@@ -56,7 +58,7 @@ func (s *service) override(with *api.SidecarTask) error {
 func (s *service) ownConfig(with *api.SidecarTask) (map[string]any, error) {
 	if with.Driver != "" && with.Driver != driverName {
 		if len(with.Config) > 0 {
-			s.warn("the config of sidecar_task is left out: it is for driver %q, and the task has driver \"connect\"", with.Driver)
+			s.warn("sidecar-config-left-out", fmt.Sprintf("the config of sidecar_task is left out: it is for driver %q, and the task has driver \"connect\"", with.Driver), "remove it when nothing else needs it")
 		}
 		return nil, nil
 	}

@@ -33,7 +33,7 @@ func gatewayRows() []Row {
 			      bootstrap:
 			        path: ${NOMAD_SECRETS_DIR}/envoy_bootstrap.json
 			`,
-			Warning: `group "g", service "gw": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"`,
+			Warning: `group "g", service "gw": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"; remove it when nothing else needs it`,
 		},
 		{
 			Name: "gateway of this driver", Group: Network + "service {\n name = \"gw\"\n port = \"http\"\n connect {\n gateway {\n mesh {}\n }\n sidecar_task {\n driver = \"connect\"\n config {\n bootstrap {\n path = \"x\"\n }\n }\n }\n }\n}", Pick: firstService,

@@ -9,7 +9,7 @@ func sidecarTaskRows() []Row {
 		return func(g *api.TaskGroup) any { return of(proxyTask(g).(*api.Task)) }
 	}
 	closed := func(fields string) string {
-		return `group "g", service "web": sidecar_task has ` + fields + ", which jobs may say where the operator has opened it (allow {} in the plugin's config)"
+		return `group "g", service "web": sidecar_task has ` + fields + ", which is the operator's to say; remove it, or have it opened by allow {} in the plugin's config"
 	}
 	return []Row{
 		{Name: "name", Group: with(`name = "mesh"`), Pick: part(func(t *api.Task) any { return []string{t.Name, t.Kind} }), Want: "\n- mesh\n- connect-native:web\n"},
@@ -38,7 +38,7 @@ func sidecarTaskRows() []Row {
 			  proxy:
 			    local_service_address: 127.0.0.1
 			`,
-			Warning: `group "g", service "web": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"`,
+			Warning: `group "g", service "web": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"; remove it when nothing else needs it`,
 		},
 		{
 			Name: "config of the operator's", Group: with("config {\n consul {\n address = \"127.0.0.1:8500\"\n }\n envoy {\n path = \"/opt/envoy\"\n args = [\"--log-format\", \"x\"]\n }\n}"), Pick: config,
