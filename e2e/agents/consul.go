@@ -73,8 +73,11 @@ server     = true
 bootstrap_expect = 1
 `
 
-// ConsulSocket and ConsulXDSSocket are names in the directory of an agent.
-const ConsulSocket, ConsulXDSSocket = "http.sock", "grpc.sock"
+// Names in the directory of an agent.
+const (
+	ConsulSocket    = "http.sock"
+	ConsulXDSSocket = "grpc.sock"
+)
 
 const socketsConfig = `
 addresses {
