@@ -57,6 +57,21 @@ func newTask(name, service string) *api.Task {
 	}
 }
 
+// ownPort takes a port of the group that the job calls as Nomad calls that of the
+// sidecar.
+func (s *service) ownPort() {
+	sidecar, own := s.Connect.SidecarService, "connect-proxy-"+s.name
+	if _, ok := s.group.ports.get(own); !ok || sidecar.Port != "" {
+		return
+	}
+	for _, other := range s.group.services {
+		if other.Connect.SidecarService.Port == own || other != s && other.PortLabel == own {
+			return
+		}
+	}
+	sidecar.Port = own
+}
+
 // publicPort makes sure of the port that the mesh comes in at. The connect block
 // names a label that need not be there, as under Nomad's own Connect.
 func (s *service) publicPort() error {
