@@ -17,8 +17,8 @@ func connectJobs() []Job {
 		{Name: "proxy.expose, nothing", blocks: proxy("expose {}")},
 		{Name: "proxy.transparent_proxy", blocks: proxy("transparent_proxy {}"), Refused: "transparent_proxy redirects connections"},
 		{Name: "gateway.mesh", blocks: network("port \"wan\" {\n static = 8443\n}") + "service {\n name = \"gw\"\n port = \"wan\"\n connect {\n gateway {\n mesh {}\n }\n }\n}\n"},
-		{Name: "gateway.terminating", blocks: "service {\n name = \"gw\"\n connect {\n gateway {\n proxy {\n connect_timeout = \"3s\"\n }\n terminating {\n service {\n name = \"out\"\n ca_file = \"/ca\"\n sni = \"out\"\n }\n }\n }\n }\n}\n"},
-		{Name: "gateway.ingress", blocks: "service {\n name = \"gw\"\n port = \"http\"\n connect {\n gateway {\n ingress {\n tls {\n enabled = true\n }\n listener {\n port = 9700\n protocol = \"tcp\"\n service {\n name = \"web\"\n }\n }\n }\n }\n }\n}\n"},
+		{Name: "gateway.terminating", blocks: "service {\n name = \"out\"\n connect {\n gateway {\n proxy {\n connect_timeout = \"3s\"\n }\n terminating {\n service {\n name = \"far\"\n ca_file = \"/ca\"\n sni = \"far\"\n }\n }\n }\n }\n}\n"},
+		{Name: "gateway.ingress", blocks: "service {\n name = \"in\"\n port = \"http\"\n connect {\n gateway {\n ingress {\n tls {\n enabled = true\n }\n listener {\n port = 9700\n protocol = \"tcp\"\n service {\n name = \"web\"\n }\n }\n }\n }\n }\n}\n"},
 	}
 }
 

@@ -8,7 +8,8 @@ func serviceJobs() []Job {
 		{Name: "service.name of the job and the group", blocks: "service {\n name = \"a-${JOB}-${TASKGROUP}-${NOMAD_JOB_NAME}\"\n port = \"http\"\n" + sidecar + "}\n"},
 		{Name: "service.name of the base", blocks: "service {\n name = \"${BASE}\"\n port = \"http\"\n" + sidecar + "}\n"},
 		{Name: "service.name of meta", job: "meta {\n env = \"prod\"\n}", blocks: "meta {\n tier = \"front\"\n}\nservice {\n name = \"web-${NOMAD_META_env}-${NOMAD_META_TIER}\"\n port = \"http\"\n" + sidecar + "}\n"},
-		{Name: "service.name of the region and the namespace", blocks: "service {\n name = \"web-${NOMAD_REGION}-${NOMAD_NAMESPACE}\"\n port = \"http\"\n" + sidecar + "}\n"},
+		{Name: "service.name of the region", blocks: "service {\n name = \"web-${NOMAD_REGION}\"\n port = \"http\"\n" + sidecar + "}\n"},
+		{Name: "service.name of the namespace", blocks: "service {\n name = \"web-${NOMAD_NAMESPACE}\"\n port = \"http\"\n" + sidecar + "}\n", Native: "must not contain uppercase characters"},
 		{Name: "service.port, a number", blocks: number(sidecar)},
 		{Name: "service.port, none", blocks: "service {\n name = \"web\"\n connect {\n sidecar_service {\n proxy {\n upstreams {\n destination_name = \"db\"\n local_bind_port = 9191\n }\n }\n }\n }\n}\n"},
 		{Name: "service.tags, canary_tags, enable_tag_override", blocks: with(`tags = ["a", "b"]`, `canary_tags = ["c"]`, `enable_tag_override = true`)},
@@ -54,6 +55,5 @@ func checkJobs() []Job {
 		{Name: "check.expose on a port", blocks: network("port \"health\" {\n to = -1\n}") + number(check("expose = true", `port = "health"`), sidecar)},
 		{Name: "check.expose of gRPC", blocks: number("check {\n type = \"grpc\"\n name = \"alive\"\n path = \"/grpc.health.v1.Health/Check\"\n expose = true\n interval = \"10s\"\n timeout = \"2s\"\n}", sidecar)},
 		{Name: "check.expose of a port that Nomad gives", blocks: with(check("expose = true")), Native: "unable to determine local service port"},
-		{Name: "check.expose without a sidecar", blocks: with() + "service {\n name = \"admin\"\n port = \"http\"\n" + check("expose = true") + "}\n", Native: "requires use of sidecar_proxy"},
 	}
 }

@@ -1,9 +1,9 @@
 package differential
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,18 +13,22 @@ import (
 // View is a job as names and values. Zeros and what is empty are left out, as
 // Nomad fills them in. A sidecar has the same names in both ways: what the one has
 // in the connect block is in the config of the other's task.
-func View(job *api.Job) (map[string]string, error) {
+func View(job *api.Job) map[string]string {
 	view := view{}
 	for _, g := range job.TaskGroups {
+		if g.Scaling != nil {
+			g.Scaling.ID = ""
+		}
 		for _, s := range g.Services {
 			if s.Connect != nil && s.Connect.SidecarService != nil {
-				view.add("sidecar["+s.Name+"]", sidecarOf(s.Connect.SidecarService))
+				view.add("sidecar["+s.Name+"]", plain(sidecarOf(s.Connect.SidecarService)))
 				s.Connect = nil // with sidecar_task, which the server has put over the task
 			}
 		}
 		for _, t := range g.Tasks {
 			if block, ok := t.Config["sidecar_service"]; ok {
 				view.add(fmt.Sprintf("sidecar[%v]", t.Config["service"]), block)
+				view.add(fmt.Sprintf("sidecar[%v]", t.Config["service"]), "there")
 				delete(t.Config, "sidecar_service")
 			}
 		}
@@ -35,17 +39,22 @@ func View(job *api.Job) (map[string]string, error) {
 			n.ReservedPorts, n.DynamicPorts = nil, nil
 		}
 	}
-	text, err := json.Marshal(job)
+	view.add("", plain(job))
+	return view
+}
+
+// plain is a value as it is in JSON, with numbers as they are written.
+func plain(value any) (out any) {
+	text, err := json.Marshal(value)
 	if err != nil {
-		return nil, err
+		return err.Error()
 	}
-	var fields map[string]any
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, err
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&out); err != nil {
+		return err.Error()
 	}
-	maps.DeleteFunc(fields, func(name string, _ any) bool { return slices.Contains(ofTheServer, name) })
-	view.add("", fields)
-	return view, nil
+	return out
 }
 
 // ofTheServer are what it counts and stamps.
@@ -98,24 +107,36 @@ func (v view) add(name string, value any) {
 	switch of := value.(type) {
 	case map[string]any:
 		for key, part := range of {
-			v.add(join(name, key), part)
-		}
-	case map[string]string:
-		for key, part := range of {
-			v.add(join(name, key), part)
+			if !slices.Contains(ofTheServer, key) {
+				v.add(join(name, key), part)
+			}
 		}
 	case []any:
+		if block, ok := onlyBlock(of); ok {
+			v.add(name, block)
+			return
+		}
 		for i, part := range of {
 			key, rest := keyOf(part, i)
 			v.add(fmt.Sprintf("%s[%s]", name, key), rest)
 		}
-	case []string:
-		v.add(name, strings.Join(of, " "))
 	default:
 		if text := fmt.Sprint(value); !slices.Contains([]string{"", "0", "false", "<nil>"}, text) {
 			v[name] = text
 		}
 	}
+}
+
+// onlyBlock is the block that HCL gives as a list of it.
+func onlyBlock(list []any) (map[string]any, bool) {
+	if len(list) != 1 {
+		return nil, false
+	}
+	block, ok := list[0].(map[string]any)
+	if key, _ := keyOf(list[0], 0); key != "0" {
+		return nil, false
+	}
+	return block, ok
 }
 
 func join(name, key string) string {
