@@ -45,7 +45,7 @@ func (s *service) refuse(format string, args ...any) error {
 }
 
 func (s *service) warn(code, problem, wayOut string) {
-	s.group.warnings = append(s.group.warnings, Finding{Code: code, Group: s.group.name(), Service: s.name, Problem: problem, WayOut: wayOut})
+	s.group.warnings = append(s.group.warnings, Finding{Code: code, Group: s.group.name(), Service: s.name, Problem: problem, WayOut: wayOut, at: "connect"})
 }
 
 // rewrite changes the group when it is on the host network and has sidecars or

@@ -35,7 +35,8 @@ func TestRewrite(t *testing.T) {
 	for _, r := range stanza.Rows() {
 		t.Run(r.Name, func(t *testing.T) {
 			options := Options{DynamicPorts: r.Dynamic}
-			result := rewrite(t, stanza.Job(r.Group), options)
+			result, err := transform(parse(t, stanza.Job(r.Group)), options)
+			must.NoError(t, err)
 			text, err := text(nodeOf(r.Pick(result.Job.TaskGroups[0])))
 			must.NoError(t, err)
 			must.Eq(t, unindent(r.Want), text)
