@@ -75,9 +75,11 @@ func (g *group) rewrite() error {
 			errs = append(errs, found.dropIn())
 		}
 	}
-	errs = append(errs, g.place())
+	if len(g.services) > 0 { // Nomad takes gateways on the host network as they are
+		errs = append(errs, g.place())
+		g.onePerNode()
+	}
 	g.tellApps()
-	g.onePerNode()
 	for _, s := range g.services {
 		s.Connect = nil
 	}

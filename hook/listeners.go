@@ -17,10 +17,10 @@ import (
 // listenerNumbers find the ports, by number, that a proxy's config has Envoy
 // listen on besides its public one.
 var listenerNumbers = map[string]*regexp.Regexp{
-	"envoy_prometheus_bind_addr":        regexp.MustCompile(`(.*:)([0-9]+)()$`),
-	"envoy_stats_bind_addr":             regexp.MustCompile(`(.*:)([0-9]+)()$`),
-	"envoy_extra_static_listeners_json": regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)()`),
-	"envoy_public_listener_json":        regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)()`),
+	"envoy_prometheus_bind_addr":        regexp.MustCompile(`(.*:)([0-9]+)$`),
+	"envoy_stats_bind_addr":             regexp.MustCompile(`(.*:)([0-9]+)$`),
+	"envoy_extra_static_listeners_json": regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
+	"envoy_public_listener_json":        regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
 }
 
 // moveListeners puts Envoy's own listeners on ports that Nomad gives. In a network
@@ -58,7 +58,7 @@ func (s *service) listenerPort(key string, number int) string {
 		return ""
 	case g.speaksOf(number): // the number is part of what the author says elsewhere
 		if !mapped {
-			g.reserve(number, "connect-listener-"+s.name)
+			g.reserve(number, "connect-service-"+s.name)
 		}
 		return ""
 	case mapped:
@@ -68,14 +68,27 @@ func (s *service) listenerPort(key string, number int) string {
 	default:
 		label = g.ports.free("connect_listener_" + envName(s.name))
 		g.ports.add(api.Port{Label: label})
-		s.warn("listener-moved", fmt.Sprintf("%s is on port %d, which is any sidecar's in a network of its own, and one's on the host network; Envoy listens on the new port %q instead", key, number, label),
-			fmt.Sprintf("to say where, give the group port %q { to = %d }, and name that", "metrics", number))
+		s.listenerMoved(key, number, label)
 	}
 	g.moved[number] = portVariable(label)
 	for _, s := range g.services {
 		s.paths.follow(number, g.moved[number])
 	}
 	return g.moved[number]
+}
+
+// listenerMoved tells of a number that leads nowhere any more.
+func (s *service) listenerMoved(key string, number int, label string) {
+	s.group.warnings = append(s.group.warnings, Finding{
+		Code: "listener-moved", Group: s.group.name(), Service: s.name, at: "connect/sidecar_service/proxy/config/" + key,
+		Problem: fmt.Sprintf("%s is on port %d, which every sidecar can have in a network of its own, and one can on the host network: Envoy listens on the new port %q instead", key, number, label),
+		WayOut:  fmt.Sprintf("give the group port \"metrics\" { to = %d }, which is then Envoy's, or { static = %d }", number, number),
+	})
+}
+
+// portValue finds a port in Envoy's own JSON.
+func portValue(number int) *regexp.Regexp {
+	return regexp.MustCompile(fmt.Sprintf(`("port_value"\s*:\s*)%d\b`, number))
 }
 
 // portVariable is what Nomad fills in for a port in a task's config.

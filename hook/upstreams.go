@@ -57,6 +57,9 @@ func (s *service) upstream(u *api.ConsulUpstream) (map[string]any, error) {
 	if err != nil {
 		return nil, s.refuse("upstream %q: %w", u.DestinationName, err)
 	}
+	if listener, ok := config["envoy_listener_json"].(string); ok && b.number == 0 && b.label != "" {
+		config["envoy_listener_json"] = portValue(u.LocalBindPort).ReplaceAllString(listener, "${1}$"+portVariable(b.label))
+	}
 	if len(config) > 0 {
 		block["config"] = config
 	}

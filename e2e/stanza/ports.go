@@ -137,7 +137,7 @@ func portRows() []Row {
 			network:
 			  mode: host
 			  reserved_ports:
-			    - label: connect-listener-web
+			    - label: connect-service-web
 			      static: 9102
 			  port:
 			    - label: http
@@ -162,7 +162,7 @@ func portRows() []Row {
 			    envoy_prometheus_bind_addr: 0.0.0.0:${NOMAD_PORT_connect_listener_web}
 			  local_service_address: 127.0.0.1
 			`,
-			Warning: `group "g", service "web": envoy_prometheus_bind_addr is on port 9102, which is any sidecar's in a network of its own, and one's on the host network; Envoy listens on the new port "connect_listener_web" instead; to say where, give the group port "metrics" { to = 9102 }, and name that`,
+			Warning: `group "g", service "web": envoy_prometheus_bind_addr is on port 9102, which every sidecar can have in a network of its own, and one can on the host network: Envoy listens on the new port "connect_listener_web" instead; give the group port "metrics" { to = 9102 }, which is then Envoy's, or { static = 9102 }`,
 		},
 		{
 			Name: "metrics behind an exposed path", Group: metrics("port \"envoy\" {\n to = 9102\n}\nport \"scrape\" {\n to = -1\n}", "",
@@ -177,6 +177,18 @@ func portRows() []Row {
 			      path: /metrics
 			      protocol: http
 			local_service_address: 127.0.0.1
+			`,
+		},
+		{
+			Name: "an upstream's listener in Envoy's own JSON", Group: Network + Web(Upstream("config {\n envoy_listener_json = \"{\\\"port_value\\\": 9191}\"\n }")), Dynamic: true, Pick: proxyBlock,
+			Want: `
+			local_service_address: 127.0.0.1
+			upstreams:
+			  - config:
+			      envoy_listener_json: '{"port_value": ${NOMAD_PORT_connect_upstream_web_db}}'
+			    destination_name: db
+			    local_bind_address: 127.0.0.1
+			    port: connect_upstream_web_db
 			`,
 		},
 		{
