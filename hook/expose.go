@@ -29,6 +29,9 @@ func (l exposedPathList) follow(number int, variable string) {
 // wants to be exposed.
 func (s *service) expose() error {
 	for _, path := range exposedPaths(s.proxy()) {
+		if _, ok := s.group.ports.get(path.ListenerPort); !ok {
+			return s.refuse("the exposed path %q has listener_port = %q, and the group has no port of that label; add port \"<label>\" {} to its network block, and name that", path.Path, path.ListenerPort)
+		}
 		s.paths = append(s.paths, exposedPath{path: path.Path, protocol: path.Protocol, listener: path.ListenerPort, number: path.LocalPathPort})
 	}
 	for i := range s.Checks {
