@@ -75,7 +75,8 @@
 //	                       nothing maps ports, so it becomes the static port; -1 means nothing.
 //	                       Where the sidecar listens, it goes. Beside another static port, or
 //	                       with the number of another, it is refused if a service or check
-//	                       is on the port, and left otherwise
+//	                       is on the port, and left otherwise. It is also left where a container
+//	                       with a network of its own has the port mapped by its driver
 //	address_mode = "alloc" becomes "auto", for all services of the group and their checks: the
 //	                       allocation has no address of its own. A number as port is reserved
 //	check.expose           becomes an exposed path on the check's port, or on a dynamic port
