@@ -97,4 +97,12 @@
 // are written out, since Nomad finds the sidecar's token by the name. The meta of
 // the job and of the group is known then (NOMAD_META_<key>). Two
 // services of a name are told apart by their ports (service_port).
+//
+// # What is said of it
+//
+// Refusals are errors; what will not do as the author expects is a Finding with a
+// stable code. check.go compares the job as it is written with the job as it will
+// run, a file for each subject: check_network.go, check_placement.go,
+// check_groups.go, check_lifecycle.go. Check is that without a job that comes out;
+// Locate adds the lines of the file (lines.go). docs/check.md has every code.
 package hook
