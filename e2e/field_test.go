@@ -34,14 +34,13 @@ func fieldJob(t *testing.T, c *agents.Cluster, name string) *api.Job {
 }
 
 // runField runs one until its deployment is successful: what is checked, passes.
-func runField(t *testing.T, c *agents.Cluster, name string) *api.Job {
+func runField(t *testing.T, c *agents.Cluster, name string) {
 	t.Helper()
 	job := fieldJob(t, c, name)
 	_, _, err := c.Nomad.Client.Jobs().Register(job, nil)
 	must.NoError(t, err)
 	t.Cleanup(func() { tellStory(t, c, *job.ID) })
 	must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), *job.ID))
-	return job
 }
 
 // healthy are the instances of a service that Consul sends peers to, when they are
