@@ -14,13 +14,15 @@ import (
 	"github.com/hashicorp/nomad/api"
 )
 
+const publicListener = "envoy_public_listener_json"
+
 // listenerNumbers find the ports, by number, that a proxy's config has Envoy
 // listen on besides its public one.
 var listenerNumbers = map[string]*regexp.Regexp{
 	"envoy_prometheus_bind_addr":        regexp.MustCompile(`(.*:)([0-9]+)$`),
 	"envoy_stats_bind_addr":             regexp.MustCompile(`(.*:)([0-9]+)$`),
 	"envoy_extra_static_listeners_json": regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
-	"envoy_public_listener_json":        regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
+	publicListener:                      regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
 }
 
 // moveListeners puts Envoy's own listeners on ports that Nomad gives. In a network
@@ -65,6 +67,8 @@ func (s *service) listenerPort(key string, number int) string {
 		port, _ := g.ports.get(label)
 		port.To = 0
 		g.ports.replace(port)
+	case key == publicListener:
+		return "" // a new port would be none that peers come to
 	default:
 		label = g.ports.free("connect_listener_" + envName(s.name))
 		g.ports.add(api.Port{Label: label})
