@@ -99,6 +99,21 @@ var checkCases = []checkCase{
 		},
 	},
 	{
+		code: "listener-moved",
+		loud: []string{
+			groups(host + stanza.Web(stanza.Proxy("config {\n envoy_stats_bind_addr = \"0.0.0.0:9102\"\n }")) + app),
+			groups(host + stanza.Web(stanza.Proxy("config {\n envoy_prometheus_bind_addr = \"0.0.0.0:9102\"\n }")) + app),
+		},
+		want: `group "a", service "web": envoy_stats_bind_addr is on port 9102, which every sidecar can have in a network of its own, and one can on the host network: Envoy listens on the new port "connect_listener_web" instead; give the group port "metrics" { to = 9102 }, which is then Envoy's, or { static = 9102 }`,
+		on:   `envoy_stats_bind_addr = "0.0.0.0:9102"`,
+		silent: []string{
+			groups("network {\n port \"http\" {}\n port \"metrics\" {\n to = 9102\n }\n}\n" + stanza.Web(stanza.Proxy("config {\n envoy_stats_bind_addr = \"0.0.0.0:9102\"\n }")) + app),
+			groups("network {\n port \"http\" {}\n port \"metrics\" {\n static = 9102\n }\n}\n" + stanza.Web(stanza.Proxy("config {\n envoy_stats_bind_addr = \"0.0.0.0:9102\"\n }")) + app),
+			groups("meta {\n scrape = \"9102\"\n}\n" + host + stanza.Web(stanza.Proxy("config {\n envoy_stats_bind_addr = \"0.0.0.0:9102\"\n }")) + app),
+			groups(host + stanza.Web(stanza.Proxy("config {\n envoy_stats_bind_addr = \"0.0.0.0:${NOMAD_PORT_http}\"\n }")) + app),
+		},
+	},
+	{
 		code:   "own-sidecar-in-bridge",
 		loud:   []string{groups(bridge(own(`port = "up"`)))},
 		want:   `group "a", task "proxy": sidecar_service is for the host network, and the group is in mode = "bridge": the task will not start; set mode = "host", or give the service connect { sidecar_service {} sidecar_task { driver = "connect" config { bootstrap {} } } } instead of the task`,

@@ -32,6 +32,7 @@ var Codes = []string{
 	"closed-field",
 	"groups-exclude",
 	"left-to-nomad",
+	"listener-moved",
 	"no-shutdown-delay",
 	"off-host-network",
 	"one-instance-a-node",

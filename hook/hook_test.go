@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -16,26 +15,6 @@ func parse(t *testing.T, hcl string) *api.Job {
 	job, err := Parse(Source{Path: "job.nomad.hcl", Body: []byte(hcl)})
 	must.NoError(t, err, must.Sprint(hcl))
 	return job
-}
-
-// Files that a job names are looked for where one works, as nomad's commands do.
-func TestParse_file(t *testing.T) {
-	t.Chdir(t.TempDir())
-	must.NoError(t, os.WriteFile("app.js", []byte("1 + 1"), 0o644))
-	hcl := `job "j" {
-  group "g" {
-    task "t" {
-      driver = "raw_exec"
-      template {
-        data        = file("app.js")
-        destination = "local/app.js"
-      }
-    }
-  }
-}`
-	job, err := Parse(Source{Path: "jobs/j.nomad.hcl", Body: []byte(hcl)})
-	must.NoError(t, err)
-	must.Eq(t, "1 + 1", *job.TaskGroups[0].Tasks[0].Templates[0].EmbeddedTmpl)
 }
 
 func rewrite(t *testing.T, hcl string, options Options) Result {
