@@ -7,10 +7,7 @@ import (
 )
 
 // What tests from outside need to see or do, and nobody else.
-var (
-	OpenLog       = openLog
-	CheckPortFree = checkPortFree
-)
+var OpenLog = openLog
 
 // LogPipeSize is how much of a log waits for a reader.
 const LogPipeSize = logPipeSize
