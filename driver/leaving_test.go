@@ -32,9 +32,11 @@ func (sleeper) Outdated(*process.Process, *sidecar.Launch) (sidecar.Reason, erro
 func (sleeper) Recover(*process.Process)                               {}
 func (sleeper) Epoch([]string) (int, bool)                             { return 0, true }
 func (sleeper) StandIn(context.Context, int, []process.Listener) error { return nil }
-func (sleeper) LastWords() string                                      { return "" }
-func (sleeper) Control() sidecar.Control                               { return content{} }
-func (sleeper) Remove() error                                          { return nil }
+func (sleeper) Listeners(*process.Process) []sidecar.StaticListener    { return nil }
+
+func (sleeper) LastWords() string        { return "" }
+func (sleeper) Control() sidecar.Control { return content{} }
+func (sleeper) Remove() error            { return nil }
 
 func (sleeper) Next(context.Context, sidecar.Place, int) (*sidecar.Launch, error) {
 	return &sidecar.Launch{
