@@ -4,10 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/hashicorp/nomad/helper/pluginutils/hclspecutils"
-	"github.com/hashicorp/nomad/helper/pluginutils/hclutils"
 	"github.com/shoenig/test/must"
-	"github.com/zclconf/go-cty/cty"
 
 	"nomad-driver-connect/sidecar"
 )
@@ -61,29 +58,4 @@ func TestNodeMeta_wrong(t *testing.T) {
 		var invalid *sidecar.InvalidError
 		must.False(t, errors.As(err, &invalid))
 	}
-}
-
-// Nomad replaces the references, in the block of this driver and where numbers are wanted.
-func TestNodeMeta_replaced(t *testing.T) {
-	t.Parallel()
-	spec, diagnostics := hclspecutils.Convert(taskConfigSpec())
-	must.False(t, diagnostics.HasErrors())
-	node := map[string]cty.Value{"meta": cty.ObjectVal(map[string]cty.Value{"connect": cty.ObjectVal(map[string]cty.Value{
-		"log_level": cty.StringVal("debug"), "proxy_concurrency": cty.StringVal("2"),
-	})})}
-	value, diagnostics, errs := hclutils.ParseHclInterface(hclutils.HclConfigToInterface(t, `config {
-		node_meta {
-			log_level   = "${meta.connect.log_level}"
-			concurrency = "${meta.connect.proxy_concurrency}"
-		}
-		envoy {
-			concurrency = "${meta.connect.proxy_concurrency}"
-		}
-	}`), spec, node)
-	must.SliceEmpty(t, errs)
-	must.False(t, diagnostics.HasErrors(), must.Sprint(diagnostics))
-	meta, envoy := value.GetAttr("node_meta"), value.GetAttr("envoy")
-	must.Eq(t, "debug", meta.GetAttr("log_level").AsString())
-	must.Eq(t, "2", meta.GetAttr("concurrency").AsString())
-	must.True(t, envoy.GetAttr("concurrency").RawEquals(cty.NumberIntVal(2)))
 }

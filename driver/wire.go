@@ -53,7 +53,7 @@ func (x *proxy) newMember() sidecar.Member {
 }
 
 func (x *proxy) newProgram() sidecar.Program {
-	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Log: x.logTail, Recalled: x.recallToken}
+	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Log: x.logTail, LogAt: x.logCommand, Recalled: x.recallToken}
 	if path := x.spec.External; path != "" {
 		dirs := x.config.TaskDir()
 		return envoy.NewExternal(world, envoy.File{Path: path, AllocDir: dirs.SharedAllocDir, LocalDir: dirs.LocalDir, SecretsDir: dirs.SecretsDir, Read: x.readExternal})
@@ -73,6 +73,7 @@ func (x *proxy) host() sidecar.Host {
 		Log:     x.plugin.log,
 		Timing:  x.plugin.timing,
 		Changed: x.changed,
+		LogAt:   x.logCommand,
 
 		Addresses:  &x.plugin.addresses,
 		AppListens: func() []netip.AddrPort { return x.spec.Life.Run.Cgroup.SiblingListeners(x.config.AllocID + ".") },

@@ -43,6 +43,9 @@ type World struct {
 	// there is none.
 	Log func() []byte
 
+	// LogAt is the command that shows all of it; nil when there is none.
+	LogAt func() string
+
 	// Recalled is told the token in the bootstrap of an Envoy that was found again:
 	// it may be found nowhere else.
 	Recalled func(token string)
@@ -63,6 +66,9 @@ func newProgram(w World) program {
 	})}
 	if w.Log != nil {
 		p.control.log = w.Log
+	}
+	if w.LogAt != nil {
+		p.control.logAt = w.LogAt
 	}
 	return p
 }
