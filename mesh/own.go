@@ -200,7 +200,8 @@ func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, erro
 // register tells Consul of the proxy when it has heard something else.
 func (o *Own) register(ctx context.Context, s sidecar.Standing, v verdict) error {
 	fit := s.Open && v.status != api.HealthCritical
-	now := told{known: true, process: s.Process, scraped: fmt.Sprint(scraped(s.Listeners, o.reg.Listener.Address)), token: o.Consul.Tokens().Task, admitted: fit || o.told.admitted, reaped: fit}
+	now := told{known: true, process: s.Process, token: o.Consul.Tokens().Task, admitted: fit || o.told.admitted, reaped: fit}
+	now.scraped = fmt.Sprint(scraped(s.Listeners, o.reg.Listener.Address))
 	if o.told == now && !o.altered {
 		return nil
 	}
