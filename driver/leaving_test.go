@@ -76,7 +76,7 @@ func startLeaving(t *testing.T) (*Plugin, *fake.Consul, *drivers.TaskConfig) {
 		Emit: node.Emit, Log: p.log, Timing: sidecar.Usual(), Changed: func() (bool, error) { return false, nil },
 	})
 	must.NoError(t, err)
-	p.tasks.put(config.ID, &task{config: config, sidecar: life, proxy: &proxy{client: client, tokens: p.newTokenKeeper(proxySpec{}, config)}})
+	p.tasks.put(config.ID, &task{config: config, sidecar: life, proxy: &proxy{plugin: p, config: config, client: client, tokens: p.newTokenKeeper(proxySpec{}, config)}})
 
 	agent.Fail("PUT /v1/agent/service/deregister/", 0)
 	must.NoError(t, p.DestroyTask(config.ID, true))
