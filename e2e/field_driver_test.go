@@ -28,6 +28,9 @@ type field struct {
 	job string
 }
 
+// fieldApp accepts connections.
+var fieldApp = strings.NewReplacer(`"sleep"`, `"sh"`, `["300"]`, `["-c", "exec socat TCP-LISTEN:$NOMAD_PORT_http,bind=127.0.0.1,fork,reuseaddr EXEC:cat"]`).Replace(idleApp)
+
 // group has a service of its name before which a sidecar stands.
 func (f *field) group(name, more, ports, proxy, config string) string {
 	return fmt.Sprintf(`
@@ -45,7 +48,7 @@ func (f *field) group(name, more, ports, proxy, config string) string {
       name = "%[5]s-%[1]s"
       port = "http"
     }%[6]s%[7]s
-  }`, name, more, restartSoon, ports, f.job, idleApp, proxyTask(fmt.Sprintf(`
+  }`, name, more, restartSoon, ports, f.job, fieldApp, proxyTask(fmt.Sprintf(`
         service = "%s-%s"
         sidecar_service {
           port = "mesh"

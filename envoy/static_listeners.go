@@ -87,7 +87,7 @@ func (e *External) Listeners(running *process.Process) []sidecar.StaticListener 
 
 func (e *External) listeners(content []byte) []sidecar.StaticListener {
 	return staticListeners(content, func(name string) sidecar.StaticListener {
-		return sidecar.StaticListener{Key: name, Port: sidecar.Port{Label: fmt.Sprintf("the listener %q of %s", name, e.file.Path)},
+		return sidecar.StaticListener{Key: name, Shared: true, Port: sidecar.Port{Label: fmt.Sprintf("the listener %q of %s", name, e.file.Path)},
 			WayOut: "give each Envoy of a node another port there" + madeOf(name)}
 	})
 }

@@ -7,7 +7,10 @@ import (
 )
 
 // What tests from outside need to see or do, and nobody else.
-var OpenLog = openLog
+var (
+	OpenLog = openLog
+	BindAs  = bindAs
+)
 
 // LogPipeSize is how much of a log waits for a reader.
 const LogPipeSize = logPipeSize

@@ -36,6 +36,11 @@ func CheckPortFree(ctx context.Context, network process.Network, p Port, wayOut 
 		}
 		return l.Close()
 	})
+	return p.unfit(err, wayOut)
+}
+
+// unfit says why the port cannot be had; nil when it can.
+func (p Port) unfit(err error, wayOut string) error {
 	if err == nil {
 		return nil
 	}

@@ -11,7 +11,8 @@ type StaticListener struct {
 	Port          // its label says which setting has it, and where that is from
 	Key    string // of the setting
 	Made   bool   // the number was chosen for this proxy alone, so nobody knows it who is not told
-	WayOut string // what the user may do when somebody else has the port, as a clause
+	Shared bool   // others of the same user may have it, too: who wrote that may want it
+	WayOut string // what to do when somebody else has the port, as a clause
 }
 
 // claimListeners proves that nobody else holds a port that the next generation listens on.
@@ -27,7 +28,11 @@ func (s *Sidecar) claimListeners(ctx context.Context, next *Launch) error {
 		if slices.ContainsFunc(held, func(h StaticListener) bool { return h.HostPort() == l.HostPort() }) {
 			continue
 		}
-		if err := CheckPortFree(ctx, s.spec.Run.Network, l.Port, l.WayOut); err != nil {
+		check := CheckPortFree
+		if l.Shared {
+			check = s.checkPortOpen
+		}
+		if err := check(ctx, s.spec.Run.Network, l.Port, l.WayOut); err != nil {
 			return err
 		}
 	}
