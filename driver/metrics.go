@@ -5,6 +5,8 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
 	"nomad-driver-connect/bootstrap"
 	"nomad-driver-connect/sidecar"
 )
@@ -15,6 +17,15 @@ type MetricsConfig struct {
 	BindAddress string `codec:"bind_address"` // IP address; empty for where proxy-defaults says, if it does
 	PortMin     int    `codec:"port_min"`
 	PortMax     int    `codec:"port_max"`
+}
+
+// metricsSpec is the schema of MetricsConfig.
+func metricsSpec() *hclspec.Spec {
+	return hclspec.NewBlock("metrics", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"bind_address": hclspec.NewAttr("bind_address", "string", false),
+		"port_min":     hclspec.NewAttr("port_min", "number", false),
+		"port_max":     hclspec.NewAttr("port_max", "number", false),
+	}))
 }
 
 // portRange are the ports from one to another.

@@ -164,11 +164,7 @@ func pluginConfigSpec() *hclspec.Spec {
 		})),
 	}
 	spec["allow"] = allowSpec()
-	spec["metrics"] = hclspec.NewBlock("metrics", false, hclspec.NewObject(map[string]*hclspec.Spec{
-		"bind_address": hclspec.NewAttr("bind_address", "string", false),
-		"port_min":     hclspec.NewAttr("port_min", "number", false),
-		"port_max":     hclspec.NewAttr("port_max", "number", false),
-	}))
+	spec["metrics"] = metricsSpec()
 	maps.Copy(spec, nodeBlocks())
 	return hclspec.NewObject(spec)
 }
