@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"nomad-driver-connect/bootstrap"
@@ -85,11 +86,20 @@ func (e *External) Listeners(running *process.Process) []sidecar.StaticListener 
 	return e.listeners(content)
 }
 
+// listeners are those of a bootstrap, and its admin API where that has a port: no other
+// Envoy shares it.
 func (e *External) listeners(content []byte) []sidecar.StaticListener {
-	return staticListeners(content, func(name string) sidecar.StaticListener {
+	found := staticListeners(content, func(name string) sidecar.StaticListener {
 		return sidecar.StaticListener{Key: name, Shared: true, Port: sidecar.Port{Label: fmt.Sprintf("the listener %q of %s", name, e.file.Path)},
 			WayOut: "give each Envoy of a node another port there" + madeOf(name)}
 	})
+	if x, err := ReadExternal(e.file.Path, content); err == nil && x.Admin.Network == "tcp" {
+		if at, err := netip.ParseAddrPort(x.Admin.Address); err == nil {
+			found = append(found, sidecar.StaticListener{Key: "admin", WayOut: "give each Envoy of a node another port there, or none: its admin API is at a socket then",
+				Port: sidecar.Port{Label: "the admin API of " + e.file.Path, Address: at.Addr().String(), Number: int(at.Port())}})
+		}
+	}
+	return found
 }
 
 // madeOf says which key the consul command, which Nomad has write bootstraps, makes a

@@ -90,6 +90,11 @@ func TestStaticListeners_external(t *testing.T) {
 	must.ErrorContains(t, err, fmt.Sprintf(`the port %s:%d (the listener "envoy_metrics_listener" of %s) is already in use by another process; give each Envoy of a node another port there: it is envoy_stats_bind_addr of the job's proxy.config, or of Consul's config entry proxy-defaults`, b.host, port, externalPath))
 	b.clean()
 
+	b.write(fmt.Sprintf(`{"admin": {"address": {"socket_address": {"address": %q, "port_value": %d}}}}`, b.host, port))
+	_, err = b.start()
+	must.ErrorContains(t, err, fmt.Sprintf("the port %s:%d (the admin API of %s) is already in use by another process; give each Envoy of a node another port there, or none", b.host, port, externalPath))
+	b.clean()
+
 	shared := listenFor(t, b.host, b.life.Run.User)
 	b.write(bootstrap(b, int(shared.Port())))
 	b.destroyed(b.started())
