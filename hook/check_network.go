@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/nomad/api"
 )
 
-// leftToNomad tells of groups whose connect blocks this hook has not touched.
-// Who names this driver in sidecar_task has chosen that.
+// leftToNomad tells of groups whose connect blocks this hook has not touched. An
+// author who names this driver in sidecar_task wants that.
 func (c *checked) leftToNomad() {
 	if c.onHost() {
 		return

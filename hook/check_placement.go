@@ -74,8 +74,8 @@ func (c *checked) keptApart() bool {
 	return slices.ContainsFunc(c.before.Constraints, isDistinct) || slices.ContainsFunc(c.job.Constraints, isDistinct)
 }
 
-// oneInstanceANode tells of groups that want more nodes than their author knows: who
-// writes a static port does know.
+// oneInstanceANode tells of groups that want more nodes than their author knows. The
+// author of a static port knows.
 func (c *checked) oneInstanceANode() {
 	isWritten := func(r reservation) bool { return !r.made }
 	apart, n := slices.DeleteFunc(c.apart(), isWritten), c.mostInstances()
