@@ -12,8 +12,8 @@
 // then the file of the part you are after. hatch.go reads the keys that hold
 // Envoy's own JSON: json.go parses it and knows where in the text something
 // stands, conform.go holds it against the message, opaque.go carries what is
-// unknown here. template.go is the key that replaces the whole. external.go reads what
-// somebody else has written.
+// unknown here. template.go is the key that replaces the whole. external.go and
+// static_listeners.go read what somebody else may have written, scraped.go what a config says of metrics.
 //
 // # Where it differs from the consul command
 //

@@ -38,7 +38,7 @@ func exposures(in Inputs, cfg proxyConfig) ([]exposure, error) {
 	}
 	var out []exposure
 	if cfg.prometheusBind != "" {
-		e := exposure{name: "envoy_prometheus_metrics", match: exactPath(cmp.Or(in.Prometheus.ScrapePath, DefaultScrapePath)), rewrite: "/stats/prometheus", cluster: admin}
+		e := exposure{name: prometheusListener, match: exactPath(cmp.Or(in.Prometheus.ScrapePath, DefaultScrapePath)), rewrite: "/stats/prometheus", cluster: admin}
 		if e.bind, err = parseBind(cfg.prometheusBind); err != nil {
 			return nil, underKey(keyPrometheusBind, err)
 		}
@@ -50,14 +50,14 @@ func exposures(in Inputs, cfg proxyConfig) ([]exposure, error) {
 		out = append(out, e)
 	}
 	if cfg.statsBind != "" {
-		e := exposure{name: "envoy_metrics", match: pathPrefix("/stats"), rewrite: "/stats", cluster: admin}
+		e := exposure{name: statsListener, match: pathPrefix("/stats"), rewrite: "/stats", cluster: admin}
 		if e.bind, err = parseBind(cfg.statsBind); err != nil {
 			return nil, underKey(keyStatsBind, err)
 		}
 		out = append(out, e)
 	}
 	if in.Ready.IsValid() {
-		out = append(out, exposure{name: "envoy_ready", bind: in.Ready, match: exactPath("/ready"), rewrite: "/ready", cluster: admin})
+		out = append(out, exposure{name: readyListener, bind: in.Ready, match: exactPath("/ready"), rewrite: "/ready", cluster: admin})
 	}
 	return out, nil
 }
@@ -98,7 +98,7 @@ func (e exposure) listener(p Prometheus) (*listenerv3.Listener, error) {
 		}
 	}
 	return &listenerv3.Listener{
-		Name:         e.name + "_listener",
+		Name:         e.name + listenerSuffix,
 		Address:      socketAddress(e.bind),
 		FilterChains: []*listenerv3.FilterChain{chain},
 	}, nil

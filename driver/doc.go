@@ -13,8 +13,10 @@
 // One method of Nomad's driver interface, one file. Reading order: plugin.go,
 // plugin_config.go and task_config.go (what users write), allow.go and users.go (what of
 // it is a job's to say), kinds.go, task_spec.go and socket_dirs.go
-// (what is made of it), external.go (bootstraps of others), wire.go, start.go,
-// recover.go, stop.go, changed.go (what lies on the node and may change), token_source.go and
-// token_keeper.go (the ACL token of a task, from where it is found to where it is given back), then leaving.go,
-// sweep.go and machine.go, which remove what is left behind, of an earlier boot, too.
+// (what is made of it), external.go (bootstraps of others), node_meta.go, metrics.go and
+// scrape_ports.go (what the node and the mesh ask of all), wire.go, start.go, recover.go,
+// stop.go, changed.go (what lies on the node and may change), token_source.go and
+// token_keeper.go (the ACL token of a task, from where it is found to where it is given
+// back), then leaving.go, sweep.go and machine.go, which remove what is left behind, of an
+// earlier boot, too.
 package driver

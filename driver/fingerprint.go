@@ -72,7 +72,7 @@ func (p *Plugin) fingerprint(ctx context.Context, out chan<- *drivers.Fingerprin
 func (p *Plugin) lookAtNode(ctx context.Context) *drivers.Fingerprint {
 	config := p.config.Load().PluginConfig
 	version := ""
-	settings, err := envoySettings(config.Envoy, nil, 1)
+	settings, err := envoySettings(config.Envoy, nil, nodeDefaults)
 	if err == nil {
 		version, err = p.probeEnvoy(ctx, settings.Path)
 	}

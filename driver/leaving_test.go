@@ -32,9 +32,11 @@ func (sleeper) Outdated(*process.Process, *sidecar.Launch) (sidecar.Reason, erro
 func (sleeper) Recover(*process.Process)                               {}
 func (sleeper) Epoch([]string) (int, bool)                             { return 0, true }
 func (sleeper) StandIn(context.Context, int, []process.Listener) error { return nil }
-func (sleeper) LastWords() string                                      { return "" }
-func (sleeper) Control() sidecar.Control                               { return content{} }
-func (sleeper) Remove() error                                          { return nil }
+func (sleeper) Listeners(*process.Process) []sidecar.StaticListener    { return nil }
+
+func (sleeper) LastWords() string        { return "" }
+func (sleeper) Control() sidecar.Control { return content{} }
+func (sleeper) Remove() error            { return nil }
 
 func (sleeper) Next(context.Context, sidecar.Place, int) (*sidecar.Launch, error) {
 	return &sidecar.Launch{
@@ -74,7 +76,7 @@ func startLeaving(t *testing.T) (*Plugin, *fake.Consul, *drivers.TaskConfig) {
 		Emit: node.Emit, Log: p.log, Timing: sidecar.Usual(), Changed: func() (bool, error) { return false, nil },
 	})
 	must.NoError(t, err)
-	p.tasks.put(config.ID, &task{config: config, sidecar: life, proxy: &proxy{client: client, tokens: p.newTokenKeeper(proxySpec{}, config)}})
+	p.tasks.put(config.ID, &task{config: config, sidecar: life, proxy: &proxy{plugin: p, config: config, client: client, tokens: p.newTokenKeeper(proxySpec{}, config)}})
 
 	agent.Fail("PUT /v1/agent/service/deregister/", 0)
 	must.NoError(t, p.DestroyTask(config.ID, true))

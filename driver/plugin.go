@@ -57,6 +57,8 @@ type Plugin struct {
 	envoy    atomic.Pointer[envoyProbe] // nil until there was a fitting one
 
 	nodeEnvoy atomic.Pointer[nodeEnvoy]
+
+	scrapePorts scrapePorts
 }
 
 // settings is what Nomad's agent tells the plugin.

@@ -18,8 +18,8 @@ import (
 //	  config { … }
 //	}
 //
-// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart
-// and allow, and of envoy and consul what allow leaves to them.
+// All of it is optional. Jobs may set the same blocks for one task, but for hot_restart,
+// metrics and allow, and of envoy and consul what allow leaves to them.
 type PluginConfig struct {
 	Consul     *ConsulConfig     `codec:"consul"`
 	Envoy      *EnvoyConfig      `codec:"envoy"`
@@ -27,6 +27,7 @@ type PluginConfig struct {
 	Drain      *DrainConfig      `codec:"drain"`
 	HotRestart *HotRestartConfig `codec:"hot_restart"`
 	Allow      *AllowConfig      `codec:"allow"`
+	Metrics    *MetricsConfig    `codec:"metrics"`
 	Confine    string            `codec:"confine"` // auto, required, off
 }
 
@@ -124,10 +125,16 @@ func (c PluginConfig) validate() error {
 	if _, err := newAllow(c.Allow, machineAccounts); err != nil {
 		return err
 	}
+	if _, err := c.metricsPorts(); err != nil {
+		return err
+	}
+	if _, err := c.metricsAddress(); err != nil {
+		return err
+	}
 	if err := oneOf("confine", string(c.confine()), envoy.Confines()...); err != nil {
 		return err
 	}
-	_, err := envoySettings(c.Envoy, nil, 1)
+	_, err := envoySettings(c.Envoy, nil, nodeDefaults)
 	var invalid *sidecar.InvalidError
 	if errors.As(err, &invalid) {
 		return err
@@ -157,6 +164,7 @@ func pluginConfigSpec() *hclspec.Spec {
 		})),
 	}
 	spec["allow"] = allowSpec()
+	spec["metrics"] = metricsSpec()
 	maps.Copy(spec, nodeBlocks())
 	return hclspec.NewObject(spec)
 }

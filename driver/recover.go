@@ -50,6 +50,7 @@ func (p *Plugin) recover(h *drivers.TaskHandle) error {
 	}
 	life, err := sidecar.Attach(p.ctx, state.Spec.Life, state.State, x.member, x.program, x.host())
 	if err != nil {
+		p.scrapePorts.release(h.Config.ID)
 		x.client.Close()
 		return err
 	}

@@ -170,7 +170,7 @@ func TestRPC_StartTask_fails(t *testing.T) {
 		{"Envoy dies", fake.Mortal, sidecarHCL(`upstreams {
 			destination_name = "db"
 			local_bind_port  = 9191
-		}`), nil, "Envoy exited with status 3 before it was ready", true},
+		}`), nil, "Envoy exited with status 3 before it was ready; it accepts what it reads, and gave no reason; what it wrote is shown by `nomad alloc fs a1 alloc/logs/proxy.stderr.0`", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

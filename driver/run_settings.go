@@ -19,13 +19,13 @@ import (
 
 // The operator's settings are defaults for those of the job. Either may be nil.
 
-func envoySettings(operator, job *EnvoyConfig, workers int) (envoy.Settings, error) {
+func envoySettings(operator, job *EnvoyConfig, d envoyDefaults) (envoy.Settings, error) {
 	o, j := orZero(operator), orZero(job)
 	e := envoy.Settings{
 		Named:       j.Path != "",
 		Args:        slices.Concat(o.Args, j.Args),
-		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, workers),
-		LogLevel:    cmp.Or(j.LogLevel, o.LogLevel, defaultLogLevel),
+		Concurrency: cmp.Or(j.Concurrency, o.Concurrency, d.workers),
+		LogLevel:    cmp.Or(j.LogLevel, o.LogLevel, d.logLevel),
 	}
 	if e.Concurrency < 1 {
 		return e, sidecar.Invalidf("envoy.concurrency", "%d is not a number of threads; it is 1 or more", e.Concurrency)

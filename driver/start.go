@@ -86,6 +86,7 @@ func (x *proxy) giveUp(ctx context.Context) {
 
 // end gives back what the proxy has of others. It may be repeated when it fails.
 func (x *proxy) end(ctx context.Context, proxyID string) error {
+	x.plugin.scrapePorts.release(x.config.ID)
 	if err := x.tokens.release(ctx, proxyID); err != nil {
 		return err
 	}

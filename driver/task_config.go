@@ -21,6 +21,8 @@ type TaskConfig struct {
 	Envoy  *EnvoyConfig      `codec:"envoy"`
 	Ready  *ReadyConfig      `codec:"ready"`
 	Drain  *DrainConfig      `codec:"drain"`
+
+	NodeMeta *NodeMeta `codec:"node_meta"`
 }
 
 // SidecarService is a sidecar that the driver registers.
@@ -146,6 +148,10 @@ func taskConfigSpec() *hclspec.Spec {
 			"terminating": hclspec.NewAttr("terminating", "any", false),
 			"mesh":        hclspec.NewAttr("mesh", "any", false),
 			"api":         hclspec.NewAttr("api", "any", false),
+		})),
+		"node_meta": hclspec.NewBlock("node_meta", false, hclspec.NewObject(map[string]*hclspec.Spec{
+			"log_level":   hclspec.NewAttr("log_level", "string", false),
+			"concurrency": hclspec.NewAttr("concurrency", "string", false),
 		})),
 		"bootstrap": hclspec.NewBlock("bootstrap", false, hclspec.NewObject(map[string]*hclspec.Spec{
 			"path": hclspec.NewAttr("path", "string", false),

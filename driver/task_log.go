@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -17,6 +18,17 @@ const (
 	// maxLogNames is far more than Nomad keeps of the logs of all tasks of an allocation.
 	maxLogNames = 10000
 )
+
+// logCommand shows the newest of it. Of a task that has not started, `nomad alloc logs`
+// shows nothing.
+func (x *proxy) logCommand() string {
+	dirs, prefix := x.config.TaskDir(), x.config.Name+".stderr."
+	newest, ok := newestLog(dirs.SharedAllocDir, filepath.Join(dirs.SharedAllocDir, "logs"), prefix)
+	if !ok {
+		newest = prefix + "0"
+	}
+	return fmt.Sprintf("nomad alloc fs %.8s alloc/logs/%s", x.config.AllocID, newest)
+}
 
 // logTail is the end of what the task has written to its log, as Nomad has it by now;
 // nil when Nomad keeps none.

@@ -53,7 +53,11 @@ func taskSpec(task *drivers.TaskConfig, config TaskConfig, n node) (proxySpec, e
 	if spec.roles, err = kind.roles(task, config, n); err != nil {
 		return proxySpec{}, err
 	}
-	if spec.Envoy, err = envoySettings(n.config.Envoy, config.Envoy, defaultWorkers(task, n.compute)); err != nil {
+	defaults, err := config.NodeMeta.over(envoyDefaults{workers: defaultWorkers(task, n.compute), logLevel: defaultLogLevel})
+	if err != nil {
+		return proxySpec{}, err
+	}
+	if spec.Envoy, err = envoySettings(n.config.Envoy, config.Envoy, defaults); err != nil {
 		return proxySpec{}, err
 	}
 	if spec.Life.ReadyTimeout, err = readyTimeout(n.config.Ready, config.Ready); err != nil {

@@ -53,12 +53,17 @@ func (x *proxy) newMember() sidecar.Member {
 }
 
 func (x *proxy) newProgram() sidecar.Program {
-	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Log: x.logTail, Recalled: x.recallToken}
+	world := envoy.World{Run: x.spec.Life.Run, Emit: x.plugin.emitter(x.config), Settings: x.envoySettings, Log: x.logTail, LogAt: x.logCommand, Recalled: x.recallToken}
 	if path := x.spec.External; path != "" {
 		dirs := x.config.TaskDir()
 		return envoy.NewExternal(world, envoy.File{Path: path, AllocDir: dirs.SharedAllocDir, LocalDir: dirs.LocalDir, SecretsDir: dirs.SecretsDir, Read: x.readExternal})
 	}
-	return envoy.NewRendered(world, envoy.Source{Agent: x.agent, Inputs: x.inputs, Keys: envoy.Keys(x.spec.Own.Proxy.Config)})
+	return envoy.NewRendered(world, envoy.Source{
+		Agent:  x.agent,
+		Inputs: x.inputs,
+		Found:  func(found []sidecar.StaticListener) { x.plugin.scrapePorts.found(x.config.ID, found) },
+		Keys:   envoy.Keys(x.spec.Own.Proxy.Config),
+	})
 }
 
 // host is what the life has of the plugin.
@@ -68,6 +73,7 @@ func (x *proxy) host() sidecar.Host {
 		Log:     x.plugin.log,
 		Timing:  x.plugin.timing,
 		Changed: x.changed,
+		LogAt:   x.logCommand,
 
 		Addresses:  &x.plugin.addresses,
 		AppListens: func() []netip.AddrPort { return x.spec.Life.Run.Cgroup.SiblingListeners(x.config.AllocID + ".") },
@@ -116,7 +122,12 @@ func (x *proxy) dataDir(ctx context.Context) (string, error) {
 
 func (x *proxy) inputs(ctx context.Context, proxyID string, in bootstrap.Inputs) (bootstrap.Inputs, error) {
 	in.Token = x.client.Tokens().Task
-	return x.client.Inputs(ctx, proxyID, in)
+	in, err := x.client.Inputs(ctx, proxyID, in)
+	if err != nil || in.Proxy.Proxy == nil { // the bootstrap will say that it is no proxy
+		return in, err
+	}
+	in.Proxy.Proxy.Config, err = x.scraped(ctx, in.Proxy.Proxy.Config)
+	return in, err
 }
 
 func (x *proxy) readExternal() ([]byte, error) {

@@ -112,28 +112,3 @@ func TestWords_appOnLoopback(t *testing.T) {
 	must.Positive(t, heard.seen)
 	must.SliceEmpty(t, heard.empty)
 }
-
-// An Envoy that cannot start has its last words in the event: Nomad shows no log of a
-// task that has never run.
-func TestWords_lastWords(t *testing.T) {
-	c := cluster(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must.NoError(t, err)
-	defer func() { _ = taken.Close() }()
-	s := &shop{Cluster: c}
-	s.setProxyDefaults(t, map[string]any{"envoy_prometheus_bind_addr": taken.Addr().String()})
-	defer s.setProxyDefaults(t, nil)
-	stall{form: ownTask, count: 1}.submit(t, c)
-	defer tellStory(t, c, "shop")
-	eventually(t, 45*time.Second, func(ctx context.Context) error {
-		allocs, err := c.Nomad.Allocs(ctx, "shop")
-		for _, alloc := range allocs {
-			for _, event := range agents.Events(alloc, "proxy") {
-				if strings.Contains(event, "cannot bind '"+taken.Addr().String()+"': Address already in use") {
-					return nil
-				}
-			}
-		}
-		return errors.Join(errors.New("no event has Envoy's last words"), err)
-	})
-}

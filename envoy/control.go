@@ -20,6 +20,8 @@ import (
 type Control struct {
 	api atomic.Pointer[api]
 	log func() []byte // the end of Envoy's log
+
+	logAt func() string // the command that shows all of it
 }
 
 // api is how Envoy is asked, and what it is to hear.
@@ -30,7 +32,7 @@ type api struct {
 }
 
 func newControl(now api) *Control {
-	c := &Control{log: func() []byte { return nil }}
+	c := &Control{log: func() []byte { return nil }, logAt: func() string { return "nomad alloc fs" }}
 	c.api.Store(&now)
 	return c
 }
@@ -51,7 +53,7 @@ func (c *Control) Progress(ctx context.Context, epoch int) (sidecar.Progress, er
 	}
 	from := ManagementServer{Name: "Consul", Where: api.where}
 	if p.Refused() {
-		from.Refusal = cmp.Or(c.refusal(ctx, p), "see the task's log for the reason")
+		from.Refusal = cmp.Or(c.refusal(ctx, p), "the reason is shown by `"+c.logAt()+"`")
 		if err := ctx.Err(); err != nil { // Envoy had no time to say it
 			return sidecar.Progress{}, err
 		}

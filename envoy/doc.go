@@ -39,6 +39,7 @@
 //	dump.go          what Envoy says of what was sent to it; stream.go: as it comes
 //	log.go           what it says in its log alone
 //	listeners.go     where it takes traffic
+//	static_listeners.go  where its bootstrap has it listen, and what asks for that
 //	ready.go         what readiness means; pure
 //	secret_file.go   the bootstrap in memory
 //	shared_memory.go what lets a generation in

@@ -117,10 +117,15 @@ func (e *External) Next(_ context.Context, _ sidecar.Place, epoch int) (*sidecar
 	} else if at := e.control.api.Load().Address(); external.Admin != at {
 		return nil, fmt.Errorf("its admin API is to move from %s to %s; restart the task for that", at.Address, external.Admin.Address)
 	}
-	return e.launch(settings, external.Content, epoch, e.file.dirs(), func() ([]*os.File, error) {
-		dir, err := os.Open(e.file.AllocDir)
-		return []*os.File{dir}, err
-	})
+	return e.launch(settings, start{
+		content:   external.Content,
+		listeners: e.listeners(external.Content),
+		files:     e.file.dirs(),
+		more: func() ([]*os.File, error) {
+			dir, err := os.Open(e.file.AllocDir)
+			return []*os.File{dir}, err
+		},
+	}, epoch)
 }
 
 // The programs.

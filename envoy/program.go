@@ -43,6 +43,9 @@ type World struct {
 	// there is none.
 	Log func() []byte
 
+	// LogAt is the command that shows all of it; nil when there is none.
+	LogAt func() string
+
 	// Recalled is told the token in the bootstrap of an Envoy that was found again:
 	// it may be found nowhere else.
 	Recalled func(token string)
@@ -63,6 +66,9 @@ func newProgram(w World) program {
 	})}
 	if w.Log != nil {
 		p.control.log = w.Log
+	}
+	if w.LogAt != nil {
+		p.control.logAt = w.LogAt
 	}
 	return p
 }
@@ -132,17 +138,26 @@ func (p *program) binary(s Settings) Binary {
 	return Binary{Path: s.Path, User: p.Run.User, Cgroup: p.Run.Cgroup, Network: p.Run.Network, Confinement: p.confineBinary(s)}
 }
 
-// launch is that of a generation with a bootstrap. It needs files beside those that are
-// named there; more is what it finds open besides.
-func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles, more func() ([]*os.File, error)) (*sidecar.Launch, error) {
-	confinement, err := p.confine(s, bootstrapFiles(content).with(files))
+// start is what a generation begins with besides its settings.
+type start struct {
+	content   []byte // the bootstrap
+	listeners []sidecar.StaticListener
+	files     namedFiles                 // that it needs beside those that are named there
+	more      func() ([]*os.File, error) // what it finds open besides; nil for nothing
+}
+
+// launch is that of a generation.
+func (p *program) launch(s Settings, with start, epoch int) (*sidecar.Launch, error) {
+	confinement, err := p.confine(s, bootstrapFiles(with.content).with(with.files))
 	if err != nil {
 		return nil, err
 	}
 	l := &sidecar.Launch{
 		Path:    s.Path,
 		Version: s.Version,
-		Config:  content,
+		Config:  with.content,
+
+		Listeners: with.listeners,
 
 		Confinement: confinement,
 		Args: Options{
@@ -158,28 +173,25 @@ func (p *program) launch(s Settings, content []byte, epoch int, files namedFiles
 		l.Version = cmp.Or(s.Version, p.version)
 	}
 	l.Check = func(ctx context.Context) error { return p.check(ctx, s, l) }
-	l.Open = func() ([]*os.File, error) { return p.open(content, epoch, more) }
+	l.Open = func() ([]*os.File, error) { return p.open(with, epoch) }
 	return l, nil
 }
 
 // open opens what a generation finds open, once it may be started.
-func (p *program) open(content []byte, epoch int, more func() ([]*os.File, error)) ([]*os.File, error) {
+func (p *program) open(with start, epoch int) ([]*os.File, error) {
 	if epoch > 0 {
 		p.control.api.Load().Forget() // who answers next is another
 		if err := errors.Join(p.makeRoom(), awaitParent(p.Run, p.base, epoch-1)); err != nil {
 			return nil, err
 		}
 	}
-	file, err := secretFile("bootstrap.json", content, p.Run.User)
-	if err != nil {
-		return nil, err
+	file, err := secretFile("bootstrap.json", with.content, p.Run.User)
+	if err != nil || with.more == nil {
+		return []*os.File{file}, err
 	}
-	others, err := more()
+	others, err := with.more()
 	return append([]*os.File{file}, others...), err
 }
-
-// nothingMore is what most Envoys find open besides their bootstrap.
-func nothingMore() ([]*os.File, error) { return nil, nil }
 
 // check lets Envoy validate the bootstrap where and as it will run.
 func (p *program) check(ctx context.Context, s Settings, l *sidecar.Launch) (err error) {

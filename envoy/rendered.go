@@ -30,6 +30,9 @@ type Source struct {
 	// Inputs completes in with what Consul knows of the proxy, and the token.
 	Inputs func(ctx context.Context, proxyID string, in bootstrap.Inputs) (bootstrap.Inputs, error)
 
+	// Found hears what listeners an Envoy has that was found again; nil for nobody.
+	Found func([]sidecar.StaticListener)
+
 	// Keys are those of the job's own proxy.config, as it spells them: a mistake in
 	// one of them is the job's.
 	Keys []string
@@ -55,6 +58,8 @@ func (r *Rendered) Preflight(ctx context.Context) error {
 func (r *Rendered) Recover(running *process.Process) {
 	if _, err := r.recover(running); err != nil {
 		r.Emit("Found Envoy again, but not what it was started with: " + err.Error())
+	} else if r.Found != nil {
+		r.Found(r.Listeners(running))
 	}
 }
 
@@ -87,14 +92,19 @@ func (r *Rendered) Next(ctx context.Context, at sidecar.Place, epoch int) (*side
 		return nil, fmt.Errorf("render the bootstrap: %w", err)
 	}
 	r.control.asks("the Consul agent at " + agent.String())
-	next, err := r.launch(settings, content, epoch, entryFiles(in), nothingMore)
+	listeners := staticListeners(content, func(name string) sidecar.StaticListener { return r.says(name, in.Proxy.Proxy.Config) })
+	with := start{content: content, listeners: listeners, files: entryFiles(in)}
+	if epoch == 0 { // else Consul has had the Envoy before listen there
+		with.listeners = slices.Concat(listeners, exposedByEntries(in, at))
+	}
+	next, err := r.launch(settings, with, epoch)
 	if err != nil || epoch > 0 {
 		return next, err
 	}
 	if note != "" {
 		note = " (" + note + ")"
 	}
-	r.Emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s", agent, note))
+	r.Emit(fmt.Sprintf("Rendered the bootstrap, xDS from %s%s%s", agent, note, tellListeners(listeners)))
 	return next, r.judge(ctx, next, bootstrap.HatchKeys(in.Proxy.Proxy.Config))
 }
 

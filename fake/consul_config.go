@@ -36,7 +36,11 @@ func (c *Consul) merged(svc *api.AgentService) *api.AgentService {
 		return svc
 	}
 	config := maps.Clone(c.central)
-	maps.Copy(config, svc.Proxy.Config)
+	for key, value := range svc.Proxy.Config {
+		if _, has := config[key]; value != "" || !has { // Consul takes an empty text for nothing
+			config[key] = value
+		}
+	}
 	proxy := *svc.Proxy
 	proxy.Config = config
 	with := *svc

@@ -19,7 +19,7 @@ func TestDiff(t *testing.T) {
 	must.Eq(t, unindent(`
 		--- job
 		+++ job after hook
-		@@ -8,13 +8,36 @@
+		@@ -8,13 +8,39 @@
 		         driver: raw_exec
 		         config:
 		           command: app
@@ -29,6 +29,9 @@ func TestDiff(t *testing.T) {
 		+          hook: prestart
 		+          sidecar: true
 		+        config:
+		+          node_meta:
+		+            concurrency: ${meta.connect.proxy_concurrency}
+		+            log_level: ${meta.connect.log_level}
 		+          service: web
 		+          sidecar_service:
 		+            port: connect-proxy-web

@@ -53,6 +53,8 @@
 //	 .local_bind_address   passes; 127.0.0.1 by default
 //	 .local_bind_socket_*  pass; there is no port then, and no variable
 //	 .config               passes when the driver knows its keys, else it is refused
+//	(node_meta)            the task has what the node's meta says of log level and threads, as
+//	                       Nomad's own has
 //	sidecar_task           goes over the task field by field. With another driver its config is
 //	                       left out (a warning says so), as is one without a driver and without
 //	                       a key of this driver's, which is Docker's then. Else the config has

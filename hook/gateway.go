@@ -26,6 +26,7 @@ func (s *service) dropIn() error {
 	if task.Config == nil {
 		task.Config = map[string]any{}
 	}
+	setDefault(task.Config, "node_meta", any(nodeMeta()))
 	// Nomad loses an empty config, and an empty block would not be seen in a diff.
 	task.Config["bootstrap"] = map[string]any{"path": "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json"}
 	return nil

@@ -49,7 +49,7 @@ func newTask(name, service string) *api.Task {
 		Name:   name,
 		Driver: driverName,
 		Kind:   "connect-native:" + service, // with ACLs, Nomad gives the service's token to such a task
-		Config: map[string]any{},
+		Config: map[string]any{"node_meta": nodeMeta()},
 		Lifecycle: &api.TaskLifecycle{
 			Hook:    api.TaskLifecycleHookPrestart,
 			Sidecar: true,
@@ -98,4 +98,10 @@ func (s *service) publicPort() error {
 		s.group.ports.add(api.Port{Label: sidecar.Port})
 	}
 	return nil
+}
+
+// nodeMeta has Nomad put into a task what the node's meta says of proxies, as in the
+// arguments of its own sidecars. The driver's own config goes before it.
+func nodeMeta() map[string]any {
+	return map[string]any{"log_level": "${meta.connect.log_level}", "concurrency": "${meta.connect.proxy_concurrency}"}
 }

@@ -12,7 +12,7 @@ import (
 // driverKeys are the keys of this driver's config; what is true of them comes
 // from the rest of the connect block.
 var driverKeys = map[string]bool{
-	"service": false, "service_port": false, "consul": false, "envoy": false, "ready": false, "drain": false,
+	"service": false, "service_port": false, "consul": false, "envoy": false, "ready": false, "drain": false, "node_meta": false,
 	"sidecar_service": true, "gateway": true, "bootstrap": true,
 }
 

@@ -3,6 +3,7 @@
 // not what runs.
 //
 //	registration.go  what Consul is told of a proxy of ours; pure
+//	scraped.go       what its meta says of where it is scraped; pure
 //	place.go         where a sidecar is, and what it is between; pure
 //	parent.go        the service that a sidecar stands before
 //	rights.go        what its ACL token has to give

@@ -51,6 +51,7 @@ type Own struct {
 type told struct {
 	known            bool
 	process          process.Identity
+	scraped          string // where
 	token            string
 	admitted, reaped bool
 }
@@ -200,11 +201,12 @@ func (o *Own) Tell(ctx context.Context, s sidecar.Standing) (sidecar.Reply, erro
 func (o *Own) register(ctx context.Context, s sidecar.Standing, v verdict) error {
 	fit := s.Open && v.status != api.HealthCritical
 	now := told{known: true, process: s.Process, token: o.Consul.Tokens().Task, admitted: fit || o.told.admitted, reaped: fit}
+	now.scraped = fmt.Sprint(scraped(s.Listeners, o.reg.Listener.Address))
 	if o.told == now && !o.altered {
 		return nil
 	}
 	how := entry{admitted: now.admitted, reaped: now.reaped, status: v.status}
-	if err := o.Consul.Register(ctx, o.reg.agentService(o.parent, s.Process, how)); err != nil {
+	if err := o.Consul.Register(ctx, o.reg.agentService(o.parent, s, how)); err != nil {
 		return err
 	}
 	if before := o.told; before.known && before.token != now.token {

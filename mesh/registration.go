@@ -89,17 +89,16 @@ func (r Registration) id(parent *ParentService) string {
 	return parent.ID + proxySuffix
 }
 
-// agentService is what Consul is told; parent is nil for a standalone sidecar, of
-// zero before there is a process. (Consul does not change the status of a check that
+// agentService is what Consul is told; parent is nil for a standalone sidecar. (Consul does not change the status of a check that
 // it knows when it is registered again.)
-func (r Registration) agentService(parent *ParentService, of process.Identity, how entry) *api.AgentServiceRegistration {
+func (r Registration) agentService(parent *ParentService, s sidecar.Standing, how entry) *api.AgentServiceRegistration {
 	proxy := r.proxy(parent)
 	reg := &api.AgentServiceRegistration{
 		Kind:      api.ServiceKindConnectProxy,
 		ID:        r.id(parent),
 		Name:      r.Service + proxySuffix,
 		Tags:      r.Tags,
-		Meta:      r.meta(parent, of),
+		Meta:      r.meta(parent, s),
 		Address:   r.Listener.Address,
 		Port:      r.Listener.Number,
 		Proxy:     &proxy,
@@ -121,13 +120,14 @@ func (r Registration) agentService(parent *ParentService, of process.Identity, h
 
 // meta is as Consul itself has it for the sidecars it registers, with the parent's:
 // resolvers choose subsets by the sidecar's meta.
-func (r Registration) meta(parent *ParentService, of process.Identity) map[string]string {
+func (r Registration) meta(parent *ParentService, s sidecar.Standing) map[string]string {
 	meta := map[string]string{}
 	if parent != nil {
 		maps.Copy(meta, parent.Meta)
 	}
 	maps.Copy(meta, r.Meta)
-	if of != (process.Identity{}) {
+	maps.Copy(meta, scraped(s.Listeners, r.Listener.Address))
+	if of := s.Process; of != (process.Identity{}) {
 		meta[metaPID] = strconv.Itoa(of.PID)
 		meta[metaStartTime] = strconv.FormatUint(of.StartTime, 10)
 		meta[MetaBootID] = of.BootID

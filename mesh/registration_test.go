@@ -30,10 +30,10 @@ func regWeb() Registration {
 
 func TestRegistration(t *testing.T) {
 	t.Parallel()
-	running := process.Identity{PID: 7, StartTime: 9, BootID: "b"}
+	running := sidecar.Standing{Process: process.Identity{PID: 7, StartTime: 9, BootID: "b"}}
 
 	t.Run("before it is ready", func(t *testing.T) {
-		reg := regWeb().agentService(parentWeb, process.Identity{}, closed)
+		reg := regWeb().agentService(parentWeb, sidecar.Standing{}, closed)
 		must.Eq(t, "_nomad-task-a1-group-g-web-http-sidecar-proxy", reg.ID)
 		must.Eq(t, "web-sidecar-proxy", reg.Name)
 		must.Eq(t, api.ServiceKindConnectProxy, reg.Kind)
@@ -71,13 +71,13 @@ func TestRegistration(t *testing.T) {
 		parent := *parentWeb
 		parent.Tags, parent.Meta = []string{"canary"}, map[string]string{"version": "2", "nomad-job": "theirs"}
 		parent.Weights = api.AgentWeights{Passing: 10, Warning: 3}
-		reg := regWeb().agentService(&parent, process.Identity{}, open)
+		reg := regWeb().agentService(&parent, sidecar.Standing{}, open)
 		must.Eq(t, []string{"canary"}, reg.Tags)
 		must.Eq(t, map[string]string{"version": "2", "nomad-job": "shop"}, reg.Meta)
 		must.Eq(t, parent.Weights, *reg.Weights)
 		spec := regWeb()
 		spec.Tags = []string{"own"}
-		must.Eq(t, []string{"own"}, spec.agentService(&parent, process.Identity{}, open).Tags)
+		must.Eq(t, []string{"own"}, spec.agentService(&parent, sidecar.Standing{}, open).Tags)
 	})
 	t.Run("local service elsewhere", func(t *testing.T) {
 		spec := regWeb()

@@ -32,6 +32,7 @@
 // file for one concern: peers.go (what the mesh hears of the proxy), address.go and
 // app.go (what keeps peers away), warm.go and ready.go, liveness.go, crash.go and
 // sockets.go, restart.go, later.go, replace.go and generation.go, attach.go, drain.go,
-// leftovers.go, files.go, launch.go, run_dir.go, socket_dir.go, log_pipe.go and below.go,
-// usage.go, timing.go, trouble.go.
+// leftovers.go, files.go, launch.go, ports.go (that the mesh knows it by), static_listeners.go
+// and shared_port.go (that it has besides), run_dir.go, socket_dir.go, log_pipe.go and
+// below.go, usage.go, timing.go, trouble.go.
 package sidecar

@@ -8,8 +8,8 @@ import (
 
 // What tests from outside need to see or do, and nobody else.
 var (
-	OpenLog       = openLog
-	CheckPortFree = checkPortFree
+	OpenLog = openLog
+	BindAs  = bindAs
 )
 
 // LogPipeSize is how much of a log waits for a reader.

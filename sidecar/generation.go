@@ -20,6 +20,8 @@ type generation struct {
 	proc    *process.Process
 	started time.Time
 	version string // of the program
+
+	listeners []StaticListener // its own
 }
 
 // generations are those of a sidecar that run. The value is replaced as a
@@ -51,7 +53,7 @@ func (s *Sidecar) findGenerations() ([]generation, error) {
 			return nil, err
 		}
 		if proc != nil { // else it is gone meanwhile
-			found = append(found, generation{epoch: epoch, proc: proc, started: time.Now()})
+			found = append(found, generation{epoch: epoch, proc: proc, started: time.Now(), listeners: s.program.Listeners(proc)})
 		}
 	}
 	slices.SortFunc(found, func(a, b generation) int { return cmp.Compare(a.epoch, b.epoch) })

@@ -42,7 +42,7 @@ func (s *Sidecar) launch(l *Launch, epoch int) (generation, error) {
 		LowPorts:    asksForLowPort(s.place()),
 		Confinement: l.Confinement,
 	})
-	return generation{epoch: epoch, proc: proc, started: time.Now(), version: l.Version}, err
+	return generation{epoch: epoch, proc: proc, started: time.Now(), version: l.Version, listeners: l.Listeners}, err
 }
 
 // asksForLowPort tells whether a field has the program listen on a port that is root's.

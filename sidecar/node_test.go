@@ -60,7 +60,7 @@ func TestOpenLog_user(t *testing.T) {
 func TestCheckPortFree(t *testing.T) {
 	t.Parallel()
 	free := sidecar.Port{Label: "mesh", Address: ownAddress(), Number: freePort()}
-	must.NoError(t, sidecar.CheckPortFree(t.Context(), "", free))
+	must.NoError(t, sidecar.CheckPortFree(t.Context(), "", free, ""))
 	elsewhere := sidecar.Port{Address: "192.0.2.77", Number: 80}
-	must.ErrorContains(t, sidecar.CheckPortFree(t.Context(), "", elsewhere), "does not belong to this machine")
+	must.ErrorContains(t, sidecar.CheckPortFree(t.Context(), "", elsewhere, ""), "does not belong to this machine")
 }

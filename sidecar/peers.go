@@ -19,7 +19,8 @@ import (
 
 // standing is what the mesh is to know.
 func (s *supervisor) standing() Standing {
-	now := Standing{Process: s.current().proc.ID}
+	current := s.current()
+	now := Standing{Process: current.proc.ID, Listeners: current.listeners}
 	switch {
 	case !s.admitted:
 		now.Why = s.waits

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -17,29 +18,34 @@ func (s *Sidecar) claimPorts(ctx context.Context) error {
 		if err := s.awaitAddress(ctx, port); err != nil {
 			return err
 		}
-		if err := checkPortFree(ctx, s.spec.Run.Network, port); err != nil {
+		if err := CheckPortFree(ctx, s.spec.Run.Network, port, "is a proxy of an earlier run still there?"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkPortFree fails when somebody listens on the port. Two programs of one
-// user would share it silently (SO_REUSEPORT) and split its traffic.
-func checkPortFree(ctx context.Context, network process.Network, p Port) error {
+// CheckPortFree fails when somebody listens on the port, and then says what to do. Two
+// programs of one user would share it silently (SO_REUSEPORT) and split its traffic.
+func CheckPortFree(ctx context.Context, network process.Network, p Port, wayOut string) error {
 	err := network.Do(func() error {
 		var config net.ListenConfig
-		l, err := config.Listen(ctx, "tcp", p.HostPort())
+		l, err := config.Listen(ctx, p.family(), p.HostPort())
 		if err != nil {
 			return err
 		}
 		return l.Close()
 	})
+	return p.unfit(err, wayOut)
+}
+
+// unfit says why the port cannot be had; nil when it can.
+func (p Port) unfit(err error, wayOut string) error {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("the port %s is already in use by another process; is a proxy of an earlier run still there?", p)
+		return fmt.Errorf("the port %s is already in use by another process; %s", p, wayOut)
 	}
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("the address of port %s does not belong to this machine", p)
@@ -48,4 +54,15 @@ func checkPortFree(ctx context.Context, network process.Network, p Port) error {
 		return fmt.Errorf("the port %s may not be bound by this user", p)
 	}
 	return fmt.Errorf("bind the port %s: %w", p, err)
+}
+
+// family is the kind of address: of one that stands for all, Go would take both kinds.
+func (p Port) family() string {
+	switch address, err := netip.ParseAddr(p.Address); {
+	case err != nil:
+		return "tcp"
+	case address.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }

@@ -101,5 +101,13 @@ func (s *Sidecar) diedEarly(ctx context.Context, g generation, next *Launch) err
 	if reason := next.Check(ctx); reason != nil {
 		return fmt.Errorf("%w; %w", err, reason)
 	}
-	return fmt.Errorf("%w; it accepts what it reads%s", err, cmp.Or(s.awaitLastWords(ctx), ", so see the task's log for the reason"))
+	return fmt.Errorf("%w; it accepts what it reads%s", err, cmp.Or(s.awaitLastWords(ctx), ", and gave no reason"+s.seeLog()))
+}
+
+// seeLog says how the user reads what the program has written, as the end of a sentence.
+func (s *Sidecar) seeLog() string {
+	if s.LogAt == nil {
+		return ""
+	}
+	return "; what it wrote is shown by `" + s.LogAt() + "`"
 }

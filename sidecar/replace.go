@@ -98,7 +98,7 @@ func (s *Sidecar) listened(ctx context.Context) bool {
 	}
 	found, err := s.current().proc.Listeners()
 	if err != nil {
-		return checkPortFree(ctx, s.spec.Run.Network, public) != nil
+		return CheckPortFree(ctx, s.spec.Run.Network, public, "") != nil
 	}
 	listens := false
 	for _, l := range found {

@@ -127,7 +127,9 @@ func (s *Sidecar) attempt(ctx context.Context, current generation, why string, i
 			return a
 		}
 	}
-	a.err = a.next.Check(ctx)
+	if a.err = s.claimListeners(ctx, a.next); a.err == nil {
+		a.err = a.next.Check(ctx)
+	}
 	return a
 }
 

@@ -52,9 +52,10 @@ type Address struct{ Network, Address string }
 
 // Standing is whose process it is, and whether peers may come.
 type Standing struct {
-	Process process.Identity // zero before there is one
-	Open    bool
-	Why     string // why they may not, or what is amiss all the same, as a sentence; empty for nothing
+	Process   process.Identity // zero before there is one
+	Listeners []StaticListener // of that process
+	Open      bool
+	Why       string // why they may not, or what is amiss all the same, as a sentence; empty for nothing
 }
 
 // Reply is what the mesh makes of what it is told.
@@ -116,6 +117,10 @@ type Program interface {
 	// false for another program's.
 	Epoch(args []string) (epoch int, ok bool)
 
+	// Listeners are those that a generation which is found running has of its own; nil
+	// when that is not known.
+	Listeners(running *process.Process) []StaticListener
+
 	// StandIn answers in the place of a generation that has left, or that its
 	// successor is to leave alone, for as long as that may have something to say to it.
 	// It hands over what is kept of the sockets of one that has crashed.
@@ -143,6 +148,8 @@ type Launch struct {
 	Args    []string
 	Version string // of the program; empty when it is not known yet
 	Config  []byte // what the program reads, with its secrets
+
+	Listeners []StaticListener // that it has by that
 
 	Confinement *process.Confinement // nil for a program that may do what its user may
 

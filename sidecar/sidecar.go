@@ -36,6 +36,10 @@ type Host struct {
 	// or to SIGHUP.
 	Spread func() (within time.Duration, never bool)
 
+	// LogAt is the command that shows what the program has written, however far it came;
+	// nil where there is none.
+	LogAt func() string
+
 	// Addresses are those of the machine.
 	Addresses Addresses
 

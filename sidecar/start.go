@@ -80,6 +80,9 @@ func (s *Sidecar) launchFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.claimListeners(ctx, next); err != nil {
+		return err
+	}
 	s.countOOMKills()
 	first, err := s.launch(next, 0)
 	if err != nil {
@@ -89,7 +92,7 @@ func (s *Sidecar) launchFirst(ctx context.Context) error {
 	s.running.Store(&generations{current: first})
 	s.undo.push(s.kill)
 	// From now on the registration says whose process it stands for.
-	if _, err := s.member.Tell(ctx, Standing{Process: first.proc.ID, Why: s.program.Name() + " is not ready yet"}); err != nil {
+	if _, err := s.member.Tell(ctx, Standing{Process: first.proc.ID, Listeners: first.listeners, Why: s.program.Name() + " is not ready yet"}); err != nil {
 		return err
 	}
 	if s.first = next; !s.appWaits() {

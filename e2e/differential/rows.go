@@ -29,6 +29,7 @@ func Table() []Difference {
 		{task + "Config.args[*]", "*", "-", "how Nomad's own task starts Envoy"},
 		{task + "Config.image", "*", "-", "a container's"},
 		{task + "Config.command", "*", "-", "another driver's"},
+		{task + "Config.node_meta.*", "-", "${meta.connect.*}", "what the node's meta says of proxies, which Nomad's own task has in its arguments"},
 		{task + "Config.service", "-", "*", byDriver},
 		{task + "Config.bootstrap.path", "-", "*", "a gateway's bootstrap is Nomad's, and the driver runs it"},
 		{task + "KillTimeout", "5000000000", "10000000000", "time to drain"},

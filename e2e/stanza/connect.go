@@ -29,6 +29,9 @@ func connectRows() []Row {
 			      hook: prestart
 			      sidecar: true
 			    config:
+			      node_meta:
+			        concurrency: ${meta.connect.proxy_concurrency}
+			        log_level: ${meta.connect.log_level}
 			      service: web
 			      sidecar_service:
 			        port: connect-proxy-web

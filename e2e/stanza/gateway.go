@@ -16,6 +16,9 @@ func gatewayRows() []Row {
 			    config:
 			      bootstrap:
 			        path: ${NOMAD_SECRETS_DIR}/envoy_bootstrap.json
+			      node_meta:
+			        concurrency: ${meta.connect.proxy_concurrency}
+			        log_level: ${meta.connect.log_level}
 			    resources:
 			      cpu: 250
 			      memory: 128
@@ -38,6 +41,9 @@ func gatewayRows() []Row {
 			    config:
 			      bootstrap:
 			        path: ${NOMAD_SECRETS_DIR}/envoy_bootstrap.json
+			      node_meta:
+			        concurrency: ${meta.connect.proxy_concurrency}
+			        log_level: ${meta.connect.log_level}
 			`,
 			Warning: `group "g", service "gw": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"; remove it when nothing else needs it`,
 		},

@@ -117,6 +117,9 @@ func hostRows() []Row {
 			consul:
 			  namespace: ns
 			  partition: p
+			node_meta:
+			  concurrency: ${meta.connect.proxy_concurrency}
+			  log_level: ${meta.connect.log_level}
 			service: web
 			sidecar_service:
 			  port: connect-proxy-web

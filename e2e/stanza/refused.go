@@ -55,7 +55,7 @@ func Refusals() []Refusal {
 		{"upstream's config", Network + Web(Upstream("config {\n max_connections = 3\n}")), `upstream "db": config.max_connections is unknown to the driver, which knows balance_outbound_connections, connect_timeout_ms`},
 		{"upstream's inner config", Network + Web(Upstream("config {\n limits {\n max = 3\n }\n}")), `config.limits.max is unknown to the driver, which knows max_concurrent_requests, max_connections, max_pending_requests`},
 		{"upstream's config of a wrong kind", Network + Web(Upstream("config {\n limits = 3\n}")), `config.limits is a single value; it is one block`},
-		{"another's config beside the driver's", Network + Web(SidecarTask("config {\n image = \"envoy\"\n drain {}\n}")), `sidecar_task.config has "image", which driver "connect" does not know (it knows consul, drain, envoy, ready, service, service_port); if it is for Docker, say so with driver = "docker", and it is left out`},
+		{"another's config beside the driver's", Network + Web(SidecarTask("config {\n image = \"envoy\"\n drain {}\n}")), `sidecar_task.config has "image", which driver "connect" does not know (it knows consul, drain, envoy, node_meta, ready, service, service_port); if it is for Docker, say so with driver = "docker", and it is left out`},
 		{"config of the stanza", Network + Web(SidecarTask("config {\n sidecar_service {}\n}")), `sidecar_task.config has "sidecar_service", which comes from the connect block`},
 	}
 }

@@ -22,6 +22,9 @@ func sidecarTaskRows() []Row {
 			  - timeout: 5s
 			envoy:
 			  - log_level: debug
+			node_meta:
+			  concurrency: ${meta.connect.proxy_concurrency}
+			  log_level: ${meta.connect.log_level}
 			service: web
 			sidecar_service:
 			  port: connect-proxy-web
@@ -32,6 +35,9 @@ func sidecarTaskRows() []Row {
 		{
 			Name: "config of another driver", Group: with("driver = \"docker\"\n config {\n image = \"envoy\"\n}"), Pick: config,
 			Want: `
+			node_meta:
+			  concurrency: ${meta.connect.proxy_concurrency}
+			  log_level: ${meta.connect.log_level}
 			service: web
 			sidecar_service:
 			  port: connect-proxy-web
@@ -43,6 +49,9 @@ func sidecarTaskRows() []Row {
 		{
 			Name: "config of no driver, which is Docker's", Group: with("config {\n image = \"envoy\"\n}"), Pick: config,
 			Want: `
+			node_meta:
+			  concurrency: ${meta.connect.proxy_concurrency}
+			  log_level: ${meta.connect.log_level}
 			service: web
 			sidecar_service:
 			  port: connect-proxy-web
@@ -61,6 +70,9 @@ func sidecarTaskRows() []Row {
 			      - --log-format
 			      - x
 			    path: /opt/envoy
+			node_meta:
+			  concurrency: ${meta.connect.proxy_concurrency}
+			  log_level: ${meta.connect.log_level}
 			service: web
 			sidecar_service:
 			  port: connect-proxy-web
@@ -72,6 +84,9 @@ func sidecarTaskRows() []Row {
 		{
 			Name: "config of the drop-in", Group: with("driver = \"connect\"\n config {\n bootstrap {}\n}"), Pick: config,
 			Want: `
+			node_meta:
+			  concurrency: ${meta.connect.proxy_concurrency}
+			  log_level: ${meta.connect.log_level}
 			service: web
 			sidecar_service:
 			  port: connect-proxy-web

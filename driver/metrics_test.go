@@ -1,0 +1,62 @@
+package driver
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/sidecar"
+)
+
+func TestPluginConfig_metrics(t *testing.T) {
+	t.Parallel()
+	ports, err := PluginConfig{}.metricsPorts()
+	must.NoError(t, err)
+	must.Eq(t, usualMetricsPorts, ports)
+	ports, err = PluginConfig{Metrics: &MetricsConfig{PortMin: 9000, PortMax: 9100}}.metricsPorts()
+	must.NoError(t, err)
+	must.Eq(t, portRange{9000, 9100}, ports)
+	for _, wrong := range []MetricsConfig{{PortMin: 80}, {PortMax: 70000}, {PortMin: 9100, PortMax: 9000}, {PortMax: 60000}} {
+		must.ErrorContains(t, PluginConfig{Metrics: &wrong}.validate(), "metrics.port_min: ")
+	}
+	for _, wrong := range []string{"eth0", "127.0.0.1:9102", "fe80::1%eth0"} {
+		must.ErrorContains(t, PluginConfig{Metrics: &MetricsConfig{BindAddress: wrong}}.validate(), "metrics.bind_address: ")
+	}
+}
+
+// Ports of others are left alone, whoever they are, and what a task has it keeps.
+func TestScrapePorts(t *testing.T) {
+	t.Parallel()
+	const address = "127.0.0.1"
+	l, err := net.Listen("tcp", address+":0")
+	must.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	first := portOf(l)
+	among := portRange{first, first + 2}
+	free := 0
+	for port := first + 1; port <= among.last; port++ {
+		if sidecar.CheckPortFree(t.Context(), "", sidecar.Port{Address: address, Number: port}, "") == nil {
+			free++
+		}
+	}
+	var s scrapePorts
+	seen := map[int]bool{first: true}
+	for i := range free {
+		use := scrapeUse{fmt.Sprint(i), "key"}
+		port, err := s.get(t.Context(), use, "place", address, among)
+		must.NoError(t, err)
+		must.False(t, seen[port])
+		seen[port] = true
+		again, err := s.get(t.Context(), use, "place", address, among)
+		must.NoError(t, err)
+		must.Eq(t, port, again)
+	}
+	_, err = s.get(t.Context(), scrapeUse{"late", "key"}, "place", address, among)
+	must.ErrorContains(t, err, fmt.Sprintf("find a port for key: none from %d to %d is free at 127.0.0.1 (", among.first, among.last))
+	must.ErrorContains(t, err, "metrics { port_min = … port_max = … }")
+	s.release("0")
+	_, err = s.get(t.Context(), scrapeUse{"late", "key"}, "place", address, among)
+	must.NoError(t, err)
+}

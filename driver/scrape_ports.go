@@ -1,0 +1,84 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"sync"
+
+	"nomad-driver-connect/sidecar"
+)
+
+// scrapePorts are the ports of the node at which Envoys are scraped, as far as the driver
+// chose them: Nomad knows nothing of them. They lie where neither Nomad nor the kernel
+// takes ports by itself, so that being free and being no other sidecar's is enough. What
+// runs tells its own when it is found again: nothing has to be remembered.
+type scrapePorts struct {
+	mu    sync.Mutex
+	of    map[scrapeUse]int
+	taken map[int]scrapeUse
+}
+
+// scrapeUse is what a task has a port for.
+type scrapeUse struct {
+	taskID string
+	key    string // of the proxy's config
+}
+
+// get gives a task its port at an address: the one that it has, or else a free one. The
+// search begins at a place that is the same for a task when it is started again.
+func (s *scrapePorts) get(ctx context.Context, use scrapeUse, place, address string, among portRange) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if port, ok := s.of[use]; ok {
+		return port, nil
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(place + use.key))
+	begin, size := int(hash.Sum32()), among.last-among.first+1
+	var err error
+	for i := range size {
+		port := among.first + (begin+i)%size
+		if _, taken := s.taken[port]; taken {
+			continue
+		}
+		at := sidecar.Port{Address: address, Number: port, Label: use.key}
+		if err = sidecar.CheckPortFree(ctx, "", at, "another one is tried"); err == nil {
+			s.note(use, port)
+			return port, nil
+		}
+	}
+	if err == nil {
+		err = errors.New("other sidecars have all of them")
+	}
+	return 0, fmt.Errorf("find a port for %s: none from %d to %d is free at %s (%w); give the plugin's config other ports, metrics { port_min = … port_max = … }", use.key, among.first, among.last, address, err)
+}
+
+// note takes down that a task has a port.
+func (s *scrapePorts) note(use scrapeUse, port int) {
+	if s.of == nil {
+		s.of, s.taken = map[scrapeUse]int{}, map[int]scrapeUse{}
+	}
+	s.of[use], s.taken[port] = port, use
+}
+
+// found takes down what a task has that was found running.
+func (s *scrapePorts) found(taskID string, listeners []sidecar.StaticListener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range listeners {
+		if l.Made {
+			s.note(scrapeUse{taskID, l.Key}, l.Number)
+		}
+	}
+}
+
+// release gives back what a task has.
+func (s *scrapePorts) release(taskID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.of, func(use scrapeUse, _ int) bool { return use.taskID == taskID })
+	maps.DeleteFunc(s.taken, func(_ int, use scrapeUse) bool { return use.taskID == taskID })
+}
