@@ -28,6 +28,7 @@ type hookOptions struct {
 	diff         bool
 	dynamicPorts bool
 	upstreamNet  string
+	serve        serveOptions
 }
 
 func (*hookCommand) Synopsis() string {
@@ -67,6 +68,7 @@ func newHookFlags() (*hookOptions, *flag.FlagSet) {
 	fs.BoolVar(&o.diff, "diff", false, "Print what would change, in the words of job files, and no job. The exit status is 0 with and without changes.")
 	fs.BoolVar(&o.dynamicPorts, "dynamic-ports", false, "Let Nomad choose where apps find their upstreams; they read it from NOMAD_UPSTREAM_ADDR_<destination>. Otherwise an upstream's local_bind_port is reserved on the node, and two instances run on two nodes.")
 	fs.StringVar(&o.upstreamNet, "upstream-network", "", "The host network, by its `name`, that ports of upstreams are taken from: that of 127.0.0.0/8, where apps find them. Without it they are the node's default network's, and Nomad may give another job's port on 127.0.0.1 the same number.")
+	o.serve.flags(fs)
 	return o, fs
 }
 
@@ -74,6 +76,9 @@ func parseHookFlags(args []string) (*hookOptions, error) {
 	o, fs := newHookFlags()
 	if err := fs.Parse(args); err != nil {
 		return nil, fmt.Errorf("%w; see %s hook -help", err, binary)
+	}
+	if err := o.serve.validate(fs); err != nil || o.serve.address != "" {
+		return o, err
 	}
 	switch {
 	case fs.NArg() != 1:
@@ -98,6 +103,9 @@ func (c *hookCommand) run(args []string) error {
 	o, err := parseHookFlags(args)
 	if err != nil {
 		return err
+	}
+	if o.serve.address != "" {
+		return o.serve.run(hook.Options{DynamicPorts: o.dynamicPorts, UpstreamNetwork: o.upstreamNet})
 	}
 	source, err := c.source(o)
 	if err != nil {
