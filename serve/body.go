@@ -15,7 +15,11 @@ import (
 // megabytes from each other.
 const maxBody = 64 << 20
 
-var errTooLarge = fmt.Errorf("the body has more than %d MB, which no job needs; move what is large out of the job, as into an artifact or a Nomad variable", maxBody>>20)
+var errTooLarge = errors.New("the body is too large")
+
+func tooLarge(limit int) error {
+	return fmt.Errorf("%w: more than %d MB, which no job needs; move what is large out of the job, as into an artifact or a Nomad variable", errTooLarge, limit>>20)
+}
 
 // body is what a request carries. It can be handed on as it came, also when it
 // was not read to its end.
@@ -28,18 +32,18 @@ type body struct {
 
 // readBody reads a request's body. A packed one is unpacked for Nomad, which does
 // not do that.
-func readBody(r *http.Request) (*body, error) {
-	came, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+func readBody(r *http.Request, limit int) (*body, error) {
+	came, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	b := &body{came: came, rest: r.Body}
 	switch {
 	case err != nil:
 		return b, &unreadError{err}
-	case len(came) > maxBody:
-		return b, errTooLarge
+	case len(came) > limit:
+		return b, tooLarge(limit)
 	}
 	b.whole, b.text = true, came
 	if strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
-		b.text, err = unpack(came)
+		b.text, err = unpack(came, limit)
 	}
 	return b, err
 }
@@ -51,17 +55,17 @@ func (e *unreadError) Error() string { return "read the request's body: " + e.er
 
 func (e *unreadError) Unwrap() error { return e.err }
 
-func unpack(packed []byte) ([]byte, error) {
+func unpack(packed []byte, limit int) ([]byte, error) {
 	reader, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return nil, fmt.Errorf("unpack the body, which Content-Encoding says is gzip: %w", err)
+		return nil, fmt.Errorf("unpack the gzip: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(reader, maxBody+1))
+	text, err := io.ReadAll(io.LimitReader(reader, int64(limit)+1))
 	if err != nil {
-		return nil, fmt.Errorf("unpack the body, which Content-Encoding says is gzip: %w", err)
+		return nil, fmt.Errorf("unpack the gzip: %w", err)
 	}
-	if len(text) > maxBody {
-		return nil, errTooLarge
+	if len(text) > limit {
+		return nil, tooLarge(limit)
 	}
 	return text, nil
 }

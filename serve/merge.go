@@ -15,10 +15,12 @@ import (
 // change is what the hook has made of a job, each as JSON. What Nomad's client
 // sends can say more than api.Job does, and its keys can be written otherwise.
 type change struct {
-	before, after []byte
+	before, after     []byte
+	namespace, region *string // of both; that of the job as it was sent may be another
 }
 
 func newChange(before, after *api.Job) (c change, err error) {
+	c.namespace, c.region = after.Namespace, after.Region
 	if c.before, err = json.Marshal(before); err != nil {
 		return change{}, fmt.Errorf("write the job as JSON: %w", err)
 	}
@@ -52,11 +54,11 @@ func (c change) apply(sent []byte) ([]byte, error) {
 
 // holds checks that the job reads as the hook has made it.
 func (c change) holds(merged []byte) error {
-	var before, read *api.Job
-	if err := errors.Join(decode(merged, &read), decode(c.before, &before)); err != nil {
+	var read *api.Job
+	if err := decode(merged, &read); err != nil {
 		return fmt.Errorf("read the rewritten job: %w", err)
 	}
-	read.Namespace, read.Region = before.Namespace, before.Region // may be the query's
+	read.Namespace, read.Region = c.namespace, c.region
 	again, err := json.Marshal(read)
 	if err != nil {
 		return err

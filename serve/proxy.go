@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,12 +30,13 @@ type proxy struct {
 	nomad   *upstream
 	options hook.Options
 	onError OnError
+	limit   int // of a body
 	reverse *httputil.ReverseProxy
 	turns   chan struct{} // as many jobs are rewritten at a time: large ones take memory
 }
 
-func newProxy(nomad *upstream, options hook.Options, onError OnError, log hclog.Logger) *proxy {
-	p := &proxy{nomad: nomad, options: options, onError: onError, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+func newProxy(nomad *upstream, config Config) *proxy {
+	p := &proxy{nomad: nomad, options: config.Hook, onError: config.OnError, limit: cmp.Or(config.limit, maxBody), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	p.reverse = &httputil.ReverseProxy{
 		Transport: nomad.transport,
 		Rewrite:   p.direct,
@@ -42,7 +44,7 @@ func newProxy(nomad *upstream, options hook.Options, onError OnError, log hclog.
 			return addWarnings(answer, noteOf(answer.Request.Context()).warnings)
 		},
 		ErrorHandler: p.sayWhy,
-		ErrorLog:     log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+		ErrorLog:     config.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	return p
 }
@@ -74,7 +76,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // cannot be goes on as it is, and a warning says so.
 func (p *proxy) rewrite(r *http.Request) error {
 	note := noteOf(r.Context())
-	b, err := readBody(r)
+	b, err := readBody(r, p.limit)
 	var v verdict
 	if err == nil {
 		p.turns <- struct{}{}

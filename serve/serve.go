@@ -25,6 +25,8 @@ type Config struct {
 	OnError  OnError
 	Drain    time.Duration // how long requests may take to end when the server does
 	Log      hclog.Logger
+
+	limit int // of a body with a job; maxBody when it is 0
 }
 
 // errEnding is why requests are cut off that have not ended in time.
@@ -69,7 +71,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 func (s *Server) handler() http.Handler {
-	nomad := newProxy(s.nomad, s.config.Hook, s.config.OnError, s.config.Log)
+	nomad := newProxy(s.nomad, s.config)
 	self := health{nomad: s.nomad}
 	return s.counted(accessLog(s.config.Log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == HealthPath {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ func addWarnings(answer *http.Response, warnings []string) error {
 	}
 	text := came
 	if packed {
-		if text, err = unpack(came); err != nil {
+		if text, err = unpack(came, math.MaxInt32); err != nil {
 			return fmt.Errorf("read Nomad's answer: %w", err)
 		}
 	}
