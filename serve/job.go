@@ -19,16 +19,12 @@ type verdict struct {
 	warnings []string
 }
 
-// rewriteBody has the hook rewrite the job in a body. What is no JSON object with
-// a job passes: Nomad takes it no more than this does, and says so itself.
+// rewriteBody has the hook rewrite the job in a body.
 func rewriteBody(body []byte, query url.Values, options hook.Options) (verdict, error) {
 	asItIs := verdict{body: body}
-	at, err := findMember(body, "Job")
-	if errors.Is(err, errTwice) {
-		return verdict{}, err
-	}
-	if err != nil || at.end == 0 || !bytes.HasPrefix(body[at.start:], []byte("{")) {
-		return asItIs, nil
+	at, found, err := findJob(body)
+	if err != nil || !found {
+		return asItIs, err
 	}
 	job, warnings, err := rewriteJob(body[at.start:at.end], query, options)
 	if err != nil {
@@ -39,6 +35,18 @@ func rewriteBody(body []byte, query url.Values, options hook.Options) (verdict, 
 		return asItIs, nil
 	}
 	return verdict{body: at.replaced(body, job), changed: true, warnings: warnings}, nil
+}
+
+// findJob looks for the job in a body. What is no JSON object with a job has none:
+// Nomad takes it no more than this does, and says so itself.
+func findJob(body []byte) (at member, found bool, err error) {
+	switch at, err = findMember(body, "Job"); {
+	case errors.Is(err, errTwice):
+		return member{}, false, err
+	case err != nil:
+		return member{}, false, nil //nolint:nilerr // Nomad says it
+	}
+	return at, at.end > 0 && bytes.HasPrefix(body[at.start:], []byte("{")), nil
 }
 
 // rewriteJob gives the job as it is after the hook; nil when it stays as it is.

@@ -115,7 +115,7 @@ func (m *merger) object(path string, raw, before, after map[string]any) map[stri
 	}
 	for name, now := range after {
 		was, known := before[name]
-		if keyOf(raw, before, name) == "" && !(known && reflect.DeepEqual(was, now)) {
+		if keyOf(raw, before, name) == "" && (!known || !reflect.DeepEqual(was, now)) {
 			out[name] = now
 		}
 	}

@@ -130,7 +130,7 @@ func (p *proxy) sayWhy(w http.ResponseWriter, r *http.Request, err error) {
 	note := noteOf(r.Context())
 	note.reason = err.Error()
 	switch {
-	case context.Cause(r.Context()) == errEnding:
+	case errors.Is(context.Cause(r.Context()), errEnding):
 		answer(w, http.StatusServiceUnavailable, "nomad-driver-connect hook: the server before Nomad ends, and the request has not in time; ask again when it is back")
 		return
 	case r.Context().Err() != nil:
