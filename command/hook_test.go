@@ -26,7 +26,7 @@ func runHook(stdin string, args ...string) (status int, stdout, stderr string) {
 func TestHook(t *testing.T) {
 	status, text, warnings := runHook("", "-var", "text=hi", echoJob)
 	must.Zero(t, status)
-	must.StrContains(t, warnings, `Warning: group "server", service "hook-echo": the config of sidecar_task is left out`)
+	must.StrContains(t, warnings, `Warning: group "server", service "hook-echo" (line 25): the config of sidecar_task is left out`)
 	var written struct{ Job *api.Job }
 	must.NoError(t, json.Unmarshal([]byte(text), &written))
 	must.Eq(t, "connect-proxy-hook-echo", written.Job.TaskGroups[0].Tasks[1].Name)
@@ -36,7 +36,7 @@ func TestHook(t *testing.T) {
 		status, again, warnings := runHook(text, "-")
 		must.Zero(t, status)
 		must.Eq(t, text, again)
-		must.Eq(t, "", warnings)
+		must.StrNotContains(t, warnings, "sidecar_task", must.Sprint("it is done"))
 	})
 	t.Run("JSON without Job around it", func(t *testing.T) {
 		bare, err := json.Marshal(written.Job)
@@ -114,6 +114,10 @@ func TestHook_mistakes(t *testing.T) {
 		{[]string{"a", "b"}, "", "2 files are given"},
 		{[]string{"-nope"}, "", "flag provided but not defined: -nope; see nomad-driver-connect hook -help"},
 		{[]string{"-diff", "-out=x", "a"}, "", "-diff cannot go with -out"},
+		{[]string{"-check", "-diff", "a"}, "", "-check goes neither with -diff nor with -out"},
+		{[]string{"-check", "-out=x", "a"}, "", "-check goes neither with -diff nor with -out"},
+		{[]string{"-check", "-json", "-"}, `job "x" { nope = 1 }`, "nope"},
+		{[]string{"-ignore=nope", "a"}, "", "-ignore=nope: no warning has that code; there are canary-needs-node, "},
 		{[]string{"nowhere.hcl"}, "", "read the job: open nowhere.hcl: no such file or directory"},
 		{[]string{"-"}, `job "x" {`, "read the job stdin:"},
 		{[]string{"-"}, `job "x" { nope = 1 }`, "nope"},
@@ -134,7 +138,7 @@ func TestHook_help(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	Run([]string{"hook", "-help"}, "1", &stdout, &stderr)
 	help := stdout.String() + stderr.String()
-	for _, flag := range []string{"-var=<name=value>", "-var-file=<file>", "-json\n", "-out=<file>", "-diff\n", "-dynamic-ports\n", "-upstream-network=<name>"} {
+	for _, flag := range []string{"-var=<name=value>", "-var-file=<file>", "-json\n", "-out=<file>", "-diff\n", "-dynamic-ports\n", "-upstream-network=<name>", "-check\n", "-strict\n", "-ignore=<code>"} {
 		must.StrContains(t, help, "  "+flag)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/nomad/jobspec2"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-connect/e2e/differential"
 	"nomad-driver-connect/e2e/stanza"
 )
 
@@ -33,6 +34,9 @@ func FuzzRewrite(f *testing.F) {
 	for _, r := range stanza.Refusals() {
 		add(stanza.Job(r.Group))
 	}
+	for _, job := range differential.Jobs() {
+		add(job.Host())
+	}
 	f.Fuzz(func(t *testing.T, body []byte, dynamic bool) {
 		job := parseAny(body)
 		if job == nil {
@@ -48,6 +52,9 @@ func FuzzRewrite(f *testing.F) {
 			return
 		}
 		onlyConnectChanged(t, job, result.Job)
+		for i, g := range result.Job.TaskGroups {
+			nomadTakesPorts(t, job.TaskGroups[i], g)
+		}
 		again, err := Rewrite(result.Job, Options{DynamicPorts: dynamic})
 		must.NoError(t, err)
 		must.Eq(t, asJSON(t, result.Job), asJSON(t, again.Job), must.Sprint("a second pass changes nothing"))
@@ -134,10 +141,20 @@ func without(g *api.TaskGroup) {
 			t.Env = nil
 		}
 	}
-	for _, s := range g.Services {
-		s.Name, s.Connect, s.AddressMode = "", nil, ""
+	services := slices.Clone(g.Services)
+	for _, t := range g.Tasks {
+		services = append(services, t.Services...)
+	}
+	for _, s := range services {
+		s.AddressMode = ""
 		for i := range s.Checks {
-			s.Checks[i].Expose, s.Checks[i].AddressMode, s.Checks[i].PortLabel = false, "", ""
+			s.Checks[i].AddressMode = ""
+		}
+	}
+	for _, s := range g.Services {
+		s.Name, s.Connect = "", nil
+		for i := range s.Checks {
+			s.Checks[i].Expose, s.Checks[i].PortLabel = false, ""
 		}
 	}
 }
@@ -156,4 +173,57 @@ func portsStay(t *testing.T, before, after []*api.NetworkResource) {
 			return other.Label == port.Label && static && other.HostNetwork == port.HostNetwork && other.IgnoreCollision == port.IgnoreCollision
 		}), must.Sprintf("port %q in %v", port.Label, now))
 	}
+}
+
+// nomadTakesPorts wants what Nomad wants of the ports of a group, where they were so
+// before: labels that differ, also as variables, and numbers that do so on a host
+// network. And every label that a sidecar's config has must be there.
+func nomadTakesPorts(t *testing.T, before, after *api.TaskGroup) {
+	t.Helper()
+	if reserveTwice(before) == "" {
+		must.Eq(t, "", reserveTwice(after))
+	}
+	labels := map[string]bool{}
+	for _, port := range portsOfGroup(after) {
+		labels[port.Label] = true
+	}
+	for _, task := range after.Tasks[len(before.Tasks):] {
+		for _, label := range labelsOf(task.Config["sidecar_service"]) {
+			must.True(t, labels[label], must.Sprintf("the port %q of %s is none of %v", label, task.Name, labels))
+		}
+	}
+}
+
+// reserveTwice gives a label or number that the group has twice.
+func reserveTwice(g *api.TaskGroup) string {
+	seen := map[string]bool{}
+	for _, port := range portsOfGroup(g) {
+		for _, own := range []string{envName(port.Label), placeOf(port)} {
+			if seen[own] && (own != placeOf(port) || port.Value != 0 && !port.IgnoreCollision) {
+				return own
+			}
+			seen[own] = true
+		}
+	}
+	return ""
+}
+
+// labelsOf are the labels of ports in a sidecar's config.
+func labelsOf(value any) (labels []string) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, part := range v {
+			if label, ok := part.(string); ok && (key == "port" || key == "listener_port") {
+				labels = append(labels, label)
+			}
+			if key != "config" && key != "meta" {
+				labels = append(labels, labelsOf(part)...)
+			}
+		}
+	case []any:
+		for _, part := range v {
+			labels = append(labels, labelsOf(part)...)
+		}
+	}
+	return labels
 }

@@ -17,6 +17,10 @@ type group struct {
 	services []*service // those with a sidecar
 	bindings []*binding // where apps find upstreams
 	warnings []Finding
+
+	moved          map[int]string  // numbers of Envoy's own listeners: the variables of the ports that they are on now
+	upstreamLabels map[int]string  // numbers of upstreams: the ports of the group that were mapped to them
+	words          map[string]bool // numbers that the group speaks of
 }
 
 // service is a service with a sidecar. Its connect block is there until all of
@@ -26,6 +30,7 @@ type service struct {
 	group *group
 	name  string // as Consul has it
 	task  *api.Task
+	paths exposedPathList
 	err   error // why it cannot be on the host network
 }
 
@@ -40,7 +45,7 @@ func (s *service) refuse(format string, args ...any) error {
 }
 
 func (s *service) warn(code, problem, wayOut string) {
-	s.group.warnings = append(s.group.warnings, Finding{Code: code, Group: s.group.name(), Service: s.name, Problem: problem, WayOut: wayOut})
+	s.group.warnings = append(s.group.warnings, Finding{Code: code, Group: s.group.name(), Service: s.name, Problem: problem, WayOut: wayOut, at: "connect"})
 }
 
 // rewrite changes the group when it is on the host network and has sidecars or
@@ -70,19 +75,33 @@ func (g *group) rewrite() error {
 			errs = append(errs, found.dropIn())
 		}
 	}
-	// Names and numbers of ports that the job has go before those made up here.
-	for _, step := range []func(*service) error{(*service).onHost, (*service).addTask, (*service).configure} {
-		for _, s := range g.services {
-			if s.err == nil {
-				s.err = step(s)
-				errs = append(errs, s.err)
-			}
-		}
+	if len(g.services) > 0 { // Nomad takes gateways on the host network as they are
+		errs = append(errs, g.place())
+		g.onePerNode()
 	}
 	g.tellApps()
-	g.onePerNode()
 	for _, s := range g.services {
 		s.Connect = nil
+	}
+	return errors.Join(errs...)
+}
+
+// place finds a port for everything that listens. Names and numbers that the job
+// has go before those made up here.
+func (g *group) place() error {
+	errs := []error{g.each((*service).onHost), g.each((*service).moveListeners), g.unmap()}
+	g.onHost()
+	return errors.Join(append(errs, g.each((*service).reserve), g.each((*service).addTask), g.each((*service).configure))...)
+}
+
+// each takes a step with all services that have come so far.
+func (g *group) each(step func(*service) error) error {
+	var errs []error
+	for _, s := range g.services {
+		if s.err == nil {
+			s.err = step(s)
+			errs = append(errs, s.err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -135,6 +154,7 @@ func (g *group) onHostNetwork() (bool, error) {
 	}
 	g.Networks[0].Mode = "host"
 	g.ports = ports{group: g.TaskGroup, network: g.Networks[0]}
+	g.moved, g.upstreamLabels = map[int]string{}, map[int]string{}
 	return true, nil
 }
 

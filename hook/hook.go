@@ -32,6 +32,16 @@ type Result struct {
 // Connect. The job itself stays as it is. An error has a line for every service
 // that cannot be on the host network, with the way out.
 func Rewrite(job *api.Job, options Options) (Result, error) {
+	result, err := transform(job, options)
+	if err != nil {
+		return Result{}, err
+	}
+	result.Warnings = append(result.Warnings, check(job, result.Job, nil)...)
+	return result, nil
+}
+
+// transform rewrites what it can; a job that is refused in part is not one to run.
+func transform(job *api.Job, options Options) (Result, error) {
 	if err := checkShape(job); err != nil {
 		return Result{}, err
 	}
@@ -46,10 +56,7 @@ func Rewrite(job *api.Job, options Options) (Result, error) {
 		errs = append(errs, group.rewrite())
 		result.Warnings = append(result.Warnings, group.warnings...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return Result{}, err
-	}
-	return result, nil
+	return result, errors.Join(errs...)
 }
 
 // Encode gives the job as `nomad job run -json` takes it.

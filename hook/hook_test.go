@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -16,26 +15,6 @@ func parse(t *testing.T, hcl string) *api.Job {
 	job, err := Parse(Source{Path: "job.nomad.hcl", Body: []byte(hcl)})
 	must.NoError(t, err, must.Sprint(hcl))
 	return job
-}
-
-// Files that a job names are looked for where one works, as nomad's commands do.
-func TestParse_file(t *testing.T) {
-	t.Chdir(t.TempDir())
-	must.NoError(t, os.WriteFile("app.js", []byte("1 + 1"), 0o644))
-	hcl := `job "j" {
-  group "g" {
-    task "t" {
-      driver = "raw_exec"
-      template {
-        data        = file("app.js")
-        destination = "local/app.js"
-      }
-    }
-  }
-}`
-	job, err := Parse(Source{Path: "jobs/j.nomad.hcl", Body: []byte(hcl)})
-	must.NoError(t, err)
-	must.Eq(t, "1 + 1", *job.TaskGroups[0].Tasks[0].Templates[0].EmbeddedTmpl)
 }
 
 func rewrite(t *testing.T, hcl string, options Options) Result {
@@ -56,7 +35,8 @@ func TestRewrite(t *testing.T) {
 	for _, r := range stanza.Rows() {
 		t.Run(r.Name, func(t *testing.T) {
 			options := Options{DynamicPorts: r.Dynamic}
-			result := rewrite(t, stanza.Job(r.Group), options)
+			result, err := transform(parse(t, stanza.Job(r.Group)), options)
+			must.NoError(t, err)
 			text, err := text(nodeOf(r.Pick(result.Job.TaskGroups[0])))
 			must.NoError(t, err)
 			must.Eq(t, unindent(r.Want), text)

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"errors"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -40,18 +41,54 @@ func serviceName(job *api.Job, group string, s *api.Service) string {
 		"NOMAD_NAMESPACE":  job.Namespace,
 		"NOMAD_REGION":     job.Region,
 	}
-	return variable.ReplaceAllStringFunc(name, func(reference string) string {
-		if value := values[reference[2:len(reference)-1]]; value != nil {
-			return *value
+	fill := func(text string) string {
+		return variable.ReplaceAllStringFunc(text, func(reference string) string {
+			if value := values[reference[2:len(reference)-1]]; value != nil {
+				return *value
+			}
+			return reference
+		})
+	}
+	meta := metaOf(job, group)
+	for key, value := range meta {
+		meta[key] = fill(value)
+	}
+	for key, value := range meta {
+		values[key] = &value
+	}
+	return fill(name)
+}
+
+// metaOf is the meta of a job's group as Nomad knows it when the job is submitted,
+// by the names of variables. The group's goes before the job's, and a name as it is
+// written before one in capitals.
+func metaOf(job *api.Job, group string) map[string]string {
+	meta := maps.Clone(job.Meta)
+	for _, g := range job.TaskGroups {
+		if deref(g.Name) == group {
+			meta = union(meta, g.Meta)
 		}
-		return reference
-	})
+	}
+	exact, capitals := map[string]string{}, map[string]string{}
+	for key, value := range meta {
+		exact["NOMAD_META_"+envName(key)] = value
+		capitals["NOMAD_META_"+envName(strings.ToUpper(key))] = value
+	}
+	return union(capitals, exact)
+}
+
+// union has what either map has, and the second's where both do.
+func union(first, second map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, first)
+	maps.Copy(out, second)
+	return out
 }
 
 func checkName(name string) error {
 	switch {
 	case strings.Contains(name, "${"):
-		return errors.New("the name is not known before the job runs, but that of the sidecar's task must be; in it can be ${JOB}, ${TASKGROUP}, ${BASE}, and ${NOMAD_JOB_NAME}, ${NOMAD_JOB_ID}, ${NOMAD_GROUP_NAME}, and ${NOMAD_NAMESPACE} and ${NOMAD_REGION} when the job says which they are")
+		return errors.New("the name is not known before the job runs, but that of the sidecar's task must be; in it can be ${JOB}, ${TASKGROUP}, ${BASE}, ${NOMAD_JOB_NAME}, ${NOMAD_JOB_ID}, ${NOMAD_GROUP_NAME}, ${NOMAD_META_<key>} of the job's and the group's meta, and ${NOMAD_NAMESPACE} and ${NOMAD_REGION} when the job says which they are")
 	case !meshName.MatchString(name):
 		return errors.New("Consul's mesh takes names of lower case letters, digits and hyphens inside, 63 at most; rename the service")
 	}

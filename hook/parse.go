@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 	"github.com/hashicorp/nomad/jobspec2"
@@ -20,10 +21,13 @@ type Source struct {
 	Env      []string // "name=value"; NOMAD_VAR_name sets a variable
 }
 
-// Parse reads a job as nomad does: HCL, or the JSON of its API.
+// Parse reads a job as nomad does: HCL in either of its syntaxes, or the JSON of
+// Nomad's API.
 func Parse(source Source) (*api.Job, error) {
-	if source.JSON || bytes.HasPrefix(bytes.TrimSpace(source.Body), []byte("{")) {
-		return parseJSON(source)
+	if body := bytes.TrimSpace(source.Body); source.JSON || isObject(body) {
+		if source.Body = body; source.JSON || !isHCL(body) {
+			return parseJSON(source)
+		}
 	}
 	job, err := jobspec2.ParseWithConfig(&jobspec2.ParseConfig{
 		Path:     source.Path,
@@ -62,5 +66,34 @@ func parseJSON(source Source) (*api.Job, error) {
 	if job == nil {
 		return nil, fmt.Errorf("read the job %s as JSON: it is null", source.Path)
 	}
+	if job.ID == nil && job.Name == nil && len(job.TaskGroups) == 0 {
+		return nil, fmt.Errorf("read the job %s as JSON: there is no job in it; nomad job run -output prints one", source.Path)
+	}
 	return job, nil
 }
+
+// isHCL tells the JSON of HCL from that of Nomad's API: in it "job" has blocks by
+// their names, and in the API it has fields, some of which are texts.
+func isHCL(body []byte) bool {
+	var top map[string]json.RawMessage
+	return json.Unmarshal(body, &top) == nil && hasOnlyBlocks(top["job"])
+}
+
+func hasOnlyBlocks(text json.RawMessage) bool {
+	var list []json.RawMessage
+	if json.Unmarshal(text, &list) == nil && len(list) > 0 {
+		return !slices.ContainsFunc(list, func(one json.RawMessage) bool { return !hasOnlyBlocks(one) })
+	}
+	var blocks map[string]json.RawMessage
+	if json.Unmarshal(text, &blocks) != nil {
+		return false
+	}
+	for _, block := range blocks {
+		if !isObject(block) && !bytes.HasPrefix(block, []byte("[")) {
+			return false
+		}
+	}
+	return len(blocks) > 0
+}
+
+func isObject(text []byte) bool { return bytes.HasPrefix(text, []byte("{")) }

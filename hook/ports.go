@@ -1,6 +1,8 @@
 package hook
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -24,9 +26,40 @@ func (p ports) get(label string) (api.Port, bool) {
 	return api.Port{}, false
 }
 
+// literal is the number that a port is when it is no label.
+func (p ports) literal(port string) int {
+	if _, isLabel := p.get(port); isLabel {
+		return 0
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(number)
+}
+
 // static gives the ports with that number.
 func (p ports) static(number int) []api.Port {
 	return slices.DeleteFunc(p.all(), func(port api.Port) bool { return port.Value != number })
+}
+
+// to gives the label of the port that is mapped to a number.
+func (p ports) to(number int) (string, bool) {
+	for _, port := range p.all() {
+		if port.To == number {
+			return port.Label, true
+		}
+	}
+	return "", false
+}
+
+// collisions are the static ports that another of the number would meet, on the
+// port's host network.
+func (p ports) collisions(port api.Port, number int) []api.Port {
+	network := cmp.Or(port.HostNetwork, "default")
+	return slices.DeleteFunc(p.static(number), func(other api.Port) bool {
+		return other.Label == port.Label || cmp.Or(other.HostNetwork, "default") != network
+	})
 }
 
 func (p ports) all() []api.Port {
@@ -80,34 +113,47 @@ func (p ports) free(label string) string {
 	return unique(label, func(candidate string) bool { return labels[envName(candidate)] })
 }
 
-// spoken tells whether a service of the group says that something other than an
-// upstream listens on the port.
-func (p ports) spoken(port api.Port) bool {
+// speaker is who of the group's services and checks says that something other than
+// an upstream listens on the port; empty for nobody.
+func (p ports) speaker(port api.Port) string {
+	names := []string{port.Label}
+	if port.Value > 0 {
+		names = append(names, strconv.Itoa(port.Value))
+	}
 	services := slices.Clone(p.group.Services)
 	for _, t := range p.group.Tasks {
 		services = append(services, t.Services...)
 	}
-	names := []string{port.Label, strconv.Itoa(port.Value)}
-	return slices.ContainsFunc(services, func(s *api.Service) bool {
-		return slices.ContainsFunc(portsOf(s), func(name string) bool { return slices.Contains(names, name) })
-	})
+	for _, s := range services {
+		for _, named := range portsOf(s) {
+			if slices.Contains(names, named.port) {
+				return named.who
+			}
+		}
+	}
+	return ""
 }
 
+// speech is who speaks of a port, and how it is called there.
+type speech struct{ who, port string }
+
 // portsOf are the labels and numbers of ports that a service speaks of.
-func portsOf(s *api.Service) []string {
-	named := []string{s.PortLabel}
+func portsOf(s *api.Service) []speech {
+	who := fmt.Sprintf("service %q", s.Name)
+	said := []speech{{who, s.PortLabel}}
 	for _, check := range s.Checks {
-		named = append(named, check.PortLabel)
+		said = append(said, speech{fmt.Sprintf("the check %q of %s", check.Name, who), check.PortLabel})
 	}
 	if s.Connect == nil || s.Connect.SidecarService == nil {
-		return named
+		return said
 	}
-	named = append(named, s.Connect.SidecarService.Port)
+	said = append(said, speech{"the sidecar of " + who, s.Connect.SidecarService.Port})
 	if proxy := s.Connect.SidecarService.Proxy; proxy != nil {
-		named = append(named, strconv.Itoa(proxy.LocalServicePort))
+		said = append(said, speech{who, strconv.Itoa(proxy.LocalServicePort)})
 	}
 	for _, path := range exposedPaths(s.Connect.SidecarService.Proxy) {
-		named = append(named, path.ListenerPort, strconv.Itoa(path.LocalPathPort))
+		at := fmt.Sprintf("the exposed path %q of %s", path.Path, who)
+		said = append(said, speech{at, path.ListenerPort}, speech{at, strconv.Itoa(path.LocalPathPort)})
 	}
-	return named
+	return said
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -75,10 +76,7 @@ func (s *service) inConsul(config map[string]any) error {
 // proxyConfig is the proxy block of the sidecar's block. A service without a
 // port cannot be reached: its sidecar is that of a client alone.
 func (s *service) proxyConfig(sidecar map[string]any) (map[string]any, error) {
-	p := s.Connect.SidecarService.Proxy
-	if p == nil {
-		p = &api.ConsulProxy{}
-	}
+	p := s.proxy()
 	block := map[string]any{}
 	if p.LocalServicePort < 0 || p.LocalServicePort > maxPort {
 		return nil, s.refuse("local_service_port = %d is not a port; it is a number from 1 to %d", p.LocalServicePort, maxPort)
@@ -94,11 +92,13 @@ func (s *service) proxyConfig(sidecar map[string]any) (map[string]any, error) {
 			block["local_service_port"] = number
 		}
 	}
-	if len(p.Config) > 0 {
-		block["config"] = p.Config
+	config := maps.Clone(p.Config)
+	delete(config, "bind_port") // Nomad sets it, whatever a job says, and the driver does
+	if len(config) > 0 {
+		block["config"] = config
 	}
-	if paths := exposedPaths(p); len(paths) > 0 {
-		block["expose"] = map[string]any{"path": exposeConfig(paths)}
+	if len(s.paths) > 0 {
+		block["expose"] = map[string]any{"path": s.paths.config()}
 	}
 	var upstreams []any
 	for _, u := range p.Upstreams {
@@ -124,35 +124,6 @@ func (s *service) localAddress(p *api.ConsulProxy) string {
 		return localhost
 	}
 	return "" // the driver takes the address that the service is registered with
-}
-
-// exposedPaths looks in all places that Nomad looks in.
-func exposedPaths(p *api.ConsulProxy) []*api.ConsulExposePath {
-	if p == nil {
-		return nil
-	}
-	var paths []*api.ConsulExposePath
-	for _, expose := range []*api.ConsulExposeConfig{p.Expose, p.ExposeConfig} {
-		if expose != nil && len(paths) == 0 {
-			paths = append(append(paths, expose.Paths...), expose.Path...)
-		}
-	}
-	return paths
-}
-
-func exposeConfig(paths []*api.ConsulExposePath) []any {
-	var out []any
-	for _, path := range paths {
-		block := map[string]any{}
-		put(block, "path", path.Path)
-		put(block, "protocol", path.Protocol)
-		put(block, "listener_port", path.ListenerPort)
-		if path.LocalPathPort != 0 {
-			block["local_path_port"] = path.LocalPathPort
-		}
-		out = append(out, block)
-	}
-	return out
 }
 
 // checkAddress takes IP addresses, and what is known only when the job runs.

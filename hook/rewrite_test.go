@@ -1,9 +1,11 @@
 package hook
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-connect/e2e/stanza"
@@ -46,6 +48,75 @@ func TestRewrite_names(t *testing.T) {
 			must.Eq(t, want, g.Services[0].Name)
 		}
 	}
+}
+
+// Names take what is in the meta of the job and the group, as Nomad's server fills
+// it in.
+func TestRewrite_namesOfMeta(t *testing.T) {
+	const job = `job "shop" {
+  meta {
+    env      = "prod"
+    Tier-One = "front"
+    of       = "${NOMAD_JOB_NAME}"
+  }
+  group "g" {
+    meta {
+      env = "test"
+    }
+    network {
+      port "http" {}
+    }
+    service {
+      name = "%s"
+      port = "http"
+      connect {
+        sidecar_service {}
+      }
+    }
+    task "app" {
+      driver = "raw_exec"
+    }
+  }
+}`
+	for name, want := range map[string]string{
+		"web-${NOMAD_META_env}":      "web-test",
+		"web-${NOMAD_META_ENV}":      "web-test",
+		"web-${NOMAD_META_Tier_One}": "web-front",
+		"web-${NOMAD_META_TIER_ONE}": "web-front",
+		"web-${NOMAD_META_of}":       "web-shop",
+	} {
+		g := rewrite(t, fmt.Sprintf(job, name), Options{}).Job.TaskGroups[0]
+		must.Eq(t, want, g.Services[0].Name)
+		must.Eq(t, "connect-native:"+want, g.Tasks[1].Kind)
+	}
+	_, err := Rewrite(parse(t, fmt.Sprintf(job, "web-${NOMAD_META_none}")), Options{})
+	must.ErrorContains(t, err, "the name is not known before the job runs")
+}
+
+// A check reaches the app by a port that Nomad fills in, whatever the label.
+func TestRewrite_exposedLabel(t *testing.T) {
+	g := rewrite(t, stanza.Job("network {\n port \"my-http\" {}\n}\nservice {\n name = \"web\"\n port = \"my-http\"\n connect {\n sidecar_service {}\n }\n check {\n type = \"http\"\n path = \"/\"\n expose = true\n interval = \"10s\"\n timeout = \"1s\"\n }\n}"), Options{}).Job.TaskGroups[0]
+	paths := g.Tasks[1].Config["sidecar_service"].(map[string]any)["proxy"].(map[string]any)["expose"].(map[string]any)["path"].([]any)
+	must.Eq[any](t, "${NOMAD_PORT_my_http}", paths[0].(map[string]any)["local_path_port"])
+}
+
+// A job's own word on distinct_hosts holds.
+func TestRewrite_distinctHosts(t *testing.T) {
+	static := "network {\n port \"http\" {\n static = 8080\n }\n}\n" + stanza.Web(stanza.Sidecar(""))
+	own := "constraint {\n operator = \"distinct_hosts\"\n value = \"%s\"\n}\n"
+	for _, value := range []string{"true", "false"} {
+		result := rewrite(t, stanza.Job(fmt.Sprintf(own, value)+static), Options{})
+		must.Len(t, 1, result.Job.TaskGroups[0].Constraints)
+	}
+	job := parse(t, stanza.Job(static))
+	job.Constraints = append(job.Constraints, api.NewConstraint("", api.ConstraintDistinctHosts, ""))
+	result, err := Rewrite(job, Options{})
+	must.NoError(t, err)
+	must.Len(t, 0, result.Job.TaskGroups[0].Constraints)
+	job.Constraints[0].RTarget = "false"
+	result, err = Rewrite(job, Options{})
+	must.NoError(t, err)
+	must.Len(t, 1, result.Job.TaskGroups[0].Constraints)
 }
 
 // Ports of upstreams are those of the network where sidecars listen.

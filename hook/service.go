@@ -1,7 +1,7 @@
 package hook
 
 import (
-	"strconv"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -13,36 +13,22 @@ const localhost = "127.0.0.1"
 // onHost makes the service one of the host network: nothing translates ports
 // there, and the allocation has no address of its own.
 func (s *service) onHost() error {
-	if s.hasTransparentProxy() {
+	if s.proxy().TransparentProxy != nil {
 		return s.refuse("transparent_proxy redirects connections inside of a network namespace, and the host network is everybody's; list the upstreams instead, or use network { mode = \"bridge\" }")
 	}
 	if err := s.onlySidecar(); err != nil {
 		return err
 	}
-	if isAllocMode(s.AddressMode) {
-		s.AddressMode = "auto"
-	}
-	for i := range s.Checks {
-		check := &s.Checks[i]
-		if isAllocMode(check.AddressMode) {
-			check.AddressMode = ""
-		}
-		if check.Expose { // its port is that of a listener in the proxy
-			check.Expose, check.PortLabel = false, ""
-		}
-	}
-	if err := s.mapNothing(); err != nil {
-		return err
-	}
-	if number := s.appPort(); number > 0 && len(s.group.ports.static(number)) == 0 {
-		s.group.ports.add(api.Port{Label: s.group.ports.free("connect-service-" + s.name), Value: number})
-	}
-	return nil
+	s.ownPort()
+	return s.expose()
 }
 
-func (s *service) hasTransparentProxy() bool {
-	proxy := s.Connect.SidecarService.Proxy
-	return proxy != nil && proxy.TransparentProxy != nil
+// proxy is the proxy block, which need not be there.
+func (s *service) proxy() *api.ConsulProxy {
+	if proxy := s.Connect.SidecarService.Proxy; proxy != nil {
+		return proxy
+	}
+	return &api.ConsulProxy{}
 }
 
 // onlySidecar refuses tasks by hand that would be the same sidecar.
@@ -58,48 +44,37 @@ func (s *service) onlySidecar() error {
 	return nil
 }
 
-func isAllocMode(mode string) bool { return mode == "alloc" || mode == "alloc_ipv6" }
-
-// mapNothing does away with the port's `to`: the app goes on listening there.
-func (s *service) mapNothing() error {
-	port, ok := s.group.ports.get(s.PortLabel)
-	if !ok || port.To == 0 {
-		return nil
+// onHost makes services of the group those of the host network, with a sidecar or
+// without: the allocation has no address of its own there.
+func (g *group) onHost() {
+	services := slices.Clone(g.Services)
+	for _, t := range g.Tasks {
+		services = append(services, t.Services...)
 	}
-	switch to := port.To; {
-	case to < 0 || to == port.Value:
-	case port.Value > 0:
-		return s.refuse("port %q is static = %d and to = %d, and nothing maps ports on the host network; let the app listen on %d, and remove to", port.Label, port.Value, to, port.Value)
-	default:
-		if others := s.group.ports.static(to); len(others) > 0 {
-			return s.refuse("the app listens on %d (to of port %q), but that is the static port %q already; give one of them another number", to, port.Label, others[0].Label)
+	for _, s := range services {
+		if isAllocMode(s.AddressMode) {
+			s.AddressMode = "auto"
+			g.reserve(g.ports.literal(s.PortLabel), "connect-service-"+labelName(s.Name))
 		}
-		port.Value = to
+		for i := range s.Checks {
+			check := &s.Checks[i]
+			if isAllocMode(check.AddressMode) {
+				check.AddressMode = ""
+				g.reserve(g.ports.literal(check.PortLabel), "connect-service-"+labelName(s.Name))
+			}
+		}
 	}
-	port.To = 0
-	s.group.ports.replace(port)
-	return nil
 }
+
+func isAllocMode(mode string) bool { return mode == "alloc" || mode == "alloc_ipv6" }
 
 // appPort is the number that the app listens on when the job says one instead of
 // a label.
 func (s *service) appPort() int {
-	if proxy := s.Connect.SidecarService.Proxy; proxy != nil && proxy.LocalServicePort != 0 {
-		return proxy.LocalServicePort
+	if number := s.proxy().LocalServicePort; number != 0 {
+		return number
 	}
-	return s.literalPort()
-}
-
-// literalPort is service.port when it is a number.
-func (s *service) literalPort() int {
-	if _, isLabel := s.group.ports.get(s.PortLabel); isLabel {
-		return 0
-	}
-	number, err := strconv.ParseUint(s.PortLabel, 10, 16)
-	if err != nil {
-		return 0
-	}
-	return int(number)
+	return s.group.ports.literal(s.PortLabel)
 }
 
 // twins are the other services of that name in the group. Nomad tells them apart

@@ -9,6 +9,13 @@ import (
 // driverName is what jobs call this project's driver.
 const driverName = "connect"
 
+// The size of Nomad's own sidecars and gateways.
+const (
+	sidecarCPU      = 250
+	sidecarMemoryMB = 128
+	sidecarLogs     = 2 // files, and MB of each
+)
+
 // addTask adds the sidecar's task, and the port of its public listener.
 func (s *service) addTask() error {
 	base := "connect-proxy-" + s.name
@@ -51,10 +58,25 @@ func newTask(name, service string) *api.Task {
 			api.NewConstraint("${attr.driver.connect.envoy.version}", "is_set", ""),
 			api.NewConstraint("${attr.driver.connect.consul.version}", "is_set", ""),
 		},
-		Resources:   &api.Resources{CPU: pointer(250), MemoryMB: pointer(128)},
-		LogConfig:   &api.LogConfig{MaxFiles: pointer(2), MaxFileSizeMB: pointer(2)},
+		Resources:   &api.Resources{CPU: pointer(sidecarCPU), MemoryMB: pointer(sidecarMemoryMB)},
+		LogConfig:   &api.LogConfig{MaxFiles: pointer(sidecarLogs), MaxFileSizeMB: pointer(sidecarLogs)},
 		KillTimeout: pointer(10 * time.Second), // to drain
 	}
+}
+
+// ownPort takes a port of the group that the job calls as Nomad calls that of the
+// sidecar.
+func (s *service) ownPort() {
+	sidecar, own := s.Connect.SidecarService, "connect-proxy-"+s.name
+	if _, ok := s.group.ports.get(own); !ok || sidecar.Port != "" {
+		return
+	}
+	for _, other := range s.group.services {
+		if other.Connect.SidecarService.Port == own || other != s && other.PortLabel == own {
+			return
+		}
+	}
+	sidecar.Port = own
 }
 
 // publicPort makes sure of the port that the mesh comes in at. The connect block

@@ -26,7 +26,8 @@ func (s *service) override(with *api.SidecarTask) error {
 		return err
 	}
 	if closed := closedFields(with.User, config); len(closed) > 0 {
-		s.warn("closed-field", fmt.Sprintf("sidecar_task has %s, which is the operator's to say", strings.Join(closed, ", ")), "remove it, or have it opened by allow {} in the plugin's config")
+		s.warn("closed-field", fmt.Sprintf("sidecar_task has %s, which is the operator's to say", strings.Join(closed, ", ")),
+			"remove it, or have it opened by allow {} in the plugin's config")
 	}
 	t := s.task
 	maps.Copy(t.Config, config)
@@ -55,9 +56,9 @@ func (s *service) override(with *api.SidecarTask) error {
 // ownConfig is the part of sidecar_task.config that is for this driver. One that
 // is for another cannot mean anything to it.
 func (s *service) ownConfig(with *api.SidecarTask) (map[string]any, error) {
-	if with.Driver != "" && with.Driver != driverName {
+	if driver := otherDriver(with); driver != "" {
 		if len(with.Config) > 0 {
-			s.warn("sidecar-config-left-out", fmt.Sprintf("the config of sidecar_task is left out: it is for driver %q, and the task has driver \"connect\"", with.Driver), "remove it when nothing else needs it")
+			s.warn("sidecar-config-left-out", fmt.Sprintf("the config of sidecar_task is left out: it is for driver %q, and the task has driver \"connect\"", driver), "remove it when nothing else needs it")
 		}
 		return nil, nil
 	}
@@ -74,6 +75,23 @@ func (s *service) ownConfig(with *api.SidecarTask) (map[string]any, error) {
 		}
 	}
 	return config, nil
+}
+
+// otherDriver is the one that the block is for when it is not this one: Nomad's own
+// sidecars are Docker's where a job says nothing.
+func otherDriver(with *api.SidecarTask) string {
+	if with.Driver != "" && with.Driver != driverName {
+		return with.Driver
+	}
+	for key := range with.Config {
+		if _, known := driverKeys[key]; known || with.Driver == driverName {
+			return ""
+		}
+	}
+	if len(with.Config) > 0 {
+		return "docker"
+	}
+	return ""
 }
 
 // closedFields are those that are the operator's until it opens them.

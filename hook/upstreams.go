@@ -57,6 +57,9 @@ func (s *service) upstream(u *api.ConsulUpstream) (map[string]any, error) {
 	if err != nil {
 		return nil, s.refuse("upstream %q: %w", u.DestinationName, err)
 	}
+	if listener, ok := config["envoy_listener_json"].(string); ok && b.number == 0 && b.label != "" {
+		config["envoy_listener_json"] = portValue(u.LocalBindPort).ReplaceAllString(listener, "${1}$"+portVariable(b.label))
+	}
 	if len(config) > 0 {
 		block["config"] = config
 	}
@@ -81,7 +84,7 @@ func (s *service) bind(u *api.ConsulUpstream) (*binding, error) {
 		}
 	}
 	if b.socket == "" {
-		return b, s.label(b)
+		return b, s.label(b, u.LocalBindPort)
 	}
 	return b, nil
 }
@@ -123,8 +126,12 @@ func isAnywhere(address string) bool {
 }
 
 // label finds or makes the port that tells the scheduler of the upstream's.
-func (s *service) label(b *binding) error {
+func (s *service) label(b *binding, number int) error {
 	ports := s.group.ports
+	if label, ok := s.group.upstreamLabels[number]; ok && !s.group.isBound(label) {
+		b.label = label
+		return nil
+	}
 	for _, other := range s.group.bindings {
 		if b.number != 0 && b.number == other.number { // on another address
 			b.label = other.label
@@ -133,8 +140,10 @@ func (s *service) label(b *binding) error {
 	}
 	if reserved := ports.static(b.number); b.number != 0 && len(reserved) > 0 {
 		b.label = reserved[0].Label
-		if slices.ContainsFunc(reserved, ports.spoken) {
-			return s.refuse("the %s is to be on port %d, which is the group's static port %q already, and a service listens there; give one of them another number", b, b.number, b.label)
+		for _, port := range reserved {
+			if who := ports.speaker(port); who != "" {
+				return s.refuse("the %s is to be on port %d, which is the group's static port %q already, and %s is there; give one of them another number", b, b.number, port.Label, who)
+			}
 		}
 		return nil
 	}
@@ -145,17 +154,7 @@ func (s *service) label(b *binding) error {
 	return nil
 }
 
-// onePerNode keeps instances apart that would be at the same place. Static ports
-// alone do not where a node has several addresses, as of IPv4 and IPv6: Nomad
-// gives each instance the port on another.
-func (g *group) onePerNode() {
-	isStatic := func(b *binding) bool { return b.number != 0 }
-	isDistinct := func(c *api.Constraint) bool { return c != nil && c.Operand == api.ConstraintDistinctHosts }
-	if !slices.ContainsFunc(g.bindings, isStatic) || slices.ContainsFunc(g.Constraints, isDistinct) {
-		return
-	}
-	if slices.Contains([]string{api.JobTypeSystem, api.JobTypeSysbatch}, deref(g.job.Type)) { // they are apart
-		return
-	}
-	g.Constraints = append(g.Constraints, api.NewConstraint("", api.ConstraintDistinctHosts, "true"))
+// isBound tells whether an upstream is on the port already.
+func (g *group) isBound(label string) bool {
+	return slices.ContainsFunc(g.bindings, func(b *binding) bool { return b.label == label })
 }

@@ -141,10 +141,12 @@ func connectRows() []Row {
 			Want: `
 			network:
 			  mode: host
+			  reserved_ports:
+			    - label: connect-service-web
+			      static: 9001
 			  port:
 			    - label: http
 			    - label: metrics
-			      to: -1
 			    - label: connect-proxy-web
 			proxy:
 			  expose:

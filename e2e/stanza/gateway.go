@@ -16,6 +16,12 @@ func gatewayRows() []Row {
 			    config:
 			      bootstrap:
 			        path: ${NOMAD_SECRETS_DIR}/envoy_bootstrap.json
+			    resources:
+			      cpu: 250
+			      memory: 128
+			    logs:
+			      max_files: 2
+			      max_file_size: 2
 			`,
 		},
 		{

@@ -80,7 +80,7 @@ func hostRows() []Row {
 		},
 		{Name: "to = -1", Group: oneOn("to = -1") + Web(Sidecar("port = \"mesh\"")), Pick: httpPort, Want: "\nlabel: http\n"},
 		{Name: "to is the static port", Group: oneOn("static = 8080\n to = 8080") + Web(Sidecar("")), Pick: httpPort, Want: "\nlabel: http\nstatic: 8080\n"},
-		{Name: "to of another port", Group: oneOn("to = 8080") + "service {\n name = \"web\"\n port = \"9090\"\n connect {\n sidecar_service {}\n }\n}", Pick: httpPort, Want: "\nlabel: http\nto: 8080\n"},
+		{Name: "to of another port", Group: oneOn("to = 8080") + "service {\n name = \"web\"\n port = \"9090\"\n connect {\n sidecar_service {}\n }\n}", Pick: httpPort, Want: "\nlabel: http\nstatic: 8080\n"},
 		{
 			Name: "address_mode", Group: Network + Web(Sidecar(""), `address_mode = "alloc"`, check("address_mode = \"alloc\"")), Pick: firstService,
 			Want: `
@@ -104,22 +104,6 @@ func hostRows() []Row {
 			  - type: http
 			    path: /
 			    address_mode: host
-			    interval: 10s
-			    timeout: 1s
-			`,
-		},
-		{
-			Name: "check.expose", Group: Network + Web(Sidecar(""), check("expose = true\n port = \"exposed\""), check("")), Pick: firstService,
-			Want: `
-			name: web
-			port: http
-			check:
-			  - type: http
-			    path: /
-			    interval: 10s
-			    timeout: 1s
-			  - type: http
-			    path: /
 			    interval: 10s
 			    timeout: 1s
 			`,

@@ -32,6 +32,10 @@ func Refusals() []Refusal {
 		{"another Consul", Network + Web(Sidecar(""), `cluster = "two"`), `it is of the Consul cluster "two"`},
 		{"to beside static", "network {\n port \"http\" {\n static = 80\n to = 8080\n }\n}\n" + Web(Sidecar("")), `port "http" is static = 80 and to = 8080, and nothing maps ports on the host network; let the app listen on 80, and remove to`},
 		{"to on a taken port", "network {\n port \"http\" {\n to = 8080\n }\n port \"other\" {\n static = 8080\n }\n}\n" + Web(Sidecar("")), `the app listens on 8080 (to of port "http"), but that is the static port "other" already`},
+		{"to beside static, by a check", "network {\n port \"http\" {}\n port \"health\" {\n static = 80\n to = 8080\n }\n}\n" + Web(Sidecar(""), "check {\n name = \"alive\"\n type = \"http\"\n path = \"/\"\n port = \"health\"\n interval = \"10s\"\n timeout = \"1s\"\n}"), `group "g": the check "alive" of service "web" is on port "health", and port "health" is static = 80`},
+		{"two names of one port", "network {\n port \"http\" {\n to = 8080\n }\n port \"health\" {\n to = 8080\n }\n}\n" + Web(Sidecar("")) + "service {\n name = \"health\"\n port = \"health\"\n}\n", `group "g": service "health" is on port "health", and the app listens on 8080 (to of port "health"), but that is the static port "http" already`},
+		{"an exposed path on no port", Network + Web(Proxy("expose {\n path {\n path = \"/metrics\"\n local_path_port = 9001\n listener_port = \"metrics\"\n }\n }")), `group "g", service "web": the exposed path "/metrics" has listener_port = "metrics", and the group has no port of that label`},
+		{"an exposed check of no port", "service {\n name = \"web\"\n connect {\n sidecar_service {}\n }\n check {\n name = \"alive\"\n type = \"http\"\n path = \"/\"\n expose = true\n interval = \"10s\"\n timeout = \"1s\"\n }\n}", `group "g", service "web": the check "alive" is to be exposed, and the service says no port that the app listens on`},
 		{"app and sidecar on a port", Network + Web(Sidecar(`port = "http"`)), `the service and its sidecar are both on port "http"`},
 		{"two sidecars on a port", "network {\n port \"http\" {}\n port \"mesh\" {}\n}\n" + Web(Sidecar(`port = "mesh"`)) + "service {\n name = \"api\"\n port = \"9000\"\n connect {\n sidecar_service {\n port = \"mesh\"\n }\n }\n}", `its sidecar is on port "mesh", and so is that of "api"`},
 		{"twins", Network + Web(Sidecar("")) + "service {\n name = \"web\"\n}", `another service of the group has that name, and only ports tell them apart`},
@@ -51,7 +55,7 @@ func Refusals() []Refusal {
 		{"upstream's config", Network + Web(Upstream("config {\n max_connections = 3\n}")), `upstream "db": config.max_connections is unknown to the driver, which knows balance_outbound_connections, connect_timeout_ms`},
 		{"upstream's inner config", Network + Web(Upstream("config {\n limits {\n max = 3\n }\n}")), `config.limits.max is unknown to the driver, which knows max_concurrent_requests, max_connections, max_pending_requests`},
 		{"upstream's config of a wrong kind", Network + Web(Upstream("config {\n limits = 3\n}")), `config.limits is a single value; it is one block`},
-		{"Docker's config", Network + Web(SidecarTask("config {\n image = \"envoy\"\n}")), `sidecar_task.config has "image", which driver "connect" does not know (it knows consul, drain, envoy, ready, service, service_port); if it is for Docker, say so with driver = "docker", and it is left out`},
+		{"another's config beside the driver's", Network + Web(SidecarTask("config {\n image = \"envoy\"\n drain {}\n}")), `sidecar_task.config has "image", which driver "connect" does not know (it knows consul, drain, envoy, ready, service, service_port); if it is for Docker, say so with driver = "docker", and it is left out`},
 		{"config of the stanza", Network + Web(SidecarTask("config {\n sidecar_service {}\n}")), `sidecar_task.config has "sidecar_service", which comes from the connect block`},
 	}
 }

@@ -41,6 +41,17 @@ func sidecarTaskRows() []Row {
 			Warning: `group "g", service "web": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"; remove it when nothing else needs it`,
 		},
 		{
+			Name: "config of no driver, which is Docker's", Group: with("config {\n image = \"envoy\"\n}"), Pick: config,
+			Want: `
+			service: web
+			sidecar_service:
+			  port: connect-proxy-web
+			  proxy:
+			    local_service_address: 127.0.0.1
+			`,
+			Warning: `group "g", service "web": the config of sidecar_task is left out: it is for driver "docker", and the task has driver "connect"; remove it when nothing else needs it`,
+		},
+		{
 			Name: "config of the operator's", Group: with("config {\n consul {\n address = \"127.0.0.1:8500\"\n }\n envoy {\n path = \"/opt/envoy\"\n args = [\"--log-format\", \"x\"]\n }\n}"), Pick: config,
 			Want: `
 			consul:

@@ -26,7 +26,7 @@ type Pick func(*api.TaskGroup) any
 
 // Rows are all of them.
 func Rows() []Row {
-	return slices.Concat(connectRows(), gatewayRows(), upstreamRows(), upstreamConfigRows(), hostRows(), sidecarTaskRows())
+	return slices.Concat(connectRows(), gatewayRows(), upstreamRows(), upstreamConfigRows(), hostRows(), portRows(), checkRows(), sidecarTaskRows())
 }
 
 const app = `

@@ -108,6 +108,8 @@ job "count" {
   }
 
   group "dashboard" {
+    shutdown_delay = "3s"
+
     network {
       mode = local.mode
       port "http" {
