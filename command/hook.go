@@ -126,7 +126,7 @@ func (c *hookCommand) run(args []string) (int, error) {
 		return 1, err
 	}
 	if o.serve.address != "" {
-		return o.serve.run(hook.Options{DynamicPorts: o.dynamicPorts, UpstreamNetwork: o.upstreamNet})
+		return 0, o.serve.run(o.rewrite())
 	}
 	source, err := c.source(o)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestServe(t *testing.T) {
 	must.StrContains(t, b.nomad(t, 0, "job", "validate", echoFile), `group "server", service "hook-echo"`, must.Sprint("a warning"))
 	plan := b.nomad(t, 1, "job", "plan", echoFile)
 	must.StrContains(t, plan, `+ Task: "connect-proxy-hook-echo"`)
-	must.StrContains(t, plan, "1 warning:\n\n* group \"server\", service \"hook-echo\"")
+	must.StrContains(t, plan, "warnings:\n\n* group \"server\", service \"hook-echo\"")
 	b.nomad(t, 0, "job", "run", "-detach", "-var", "text=served", echoFile)
 	must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "hook-echo"))
 	hears("served--hello")(t, c, b.info(t, "hook-echo"))

@@ -53,7 +53,8 @@
 //	 .local_bind_address   passes; 127.0.0.1 by default
 //	 .local_bind_socket_*  pass; there is no port then, and no variable
 //	 .config               passes when the driver knows its keys, else it is refused
-//	sidecar_task           goes over the task field by field. With another driver its config is
+//	sidecar_task           goes over the task field by field; what it leaves out of resources and
+//	                       logs is as in Nomad's own, and its 5s of kill_timeout are none said. With another driver its config is
 //	                       left out (a warning says so), as is one without a driver and without
 //	                       a key of this driver's, which is Docker's then. Else the config has
 //	                       keys of this driver; bootstrap {}, which bridge mode wants there,

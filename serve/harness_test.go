@@ -192,7 +192,7 @@ func jobOf(t *testing.T, group string) string {
 
 // meshed is a job with a sidecar, of which the hook has something to say.
 func meshed(t *testing.T) string {
-	return jobOf(t, stanza.Network+stanza.Web(stanza.SidecarTask("driver = \"docker\"\nconfig {\n image = \"envoy\"\n}")))
+	return jobOf(t, "shutdown_delay = \"5s\"\n"+stanza.Network+stanza.Web(stanza.SidecarTask("driver = \"docker\"\nconfig {\n image = \"envoy\"\n}")))
 }
 
 // plain is a job that has nothing to do with the mesh.

@@ -65,7 +65,7 @@ async function says(page, button, want) {
 // The job runs already: nothing differs. What cannot be on the host network is refused.
 async function submits(page) {
   await page.getByLabel("Job definition").fill(source)
-  await says(page, "Plan", /^planned: None; 1 warning:/)
+  await says(page, "Plan", /^planned: None; \d+ warnings:/)
   await says(page, "Run", /^run: [0-9a-f-]{36}$/)
   await page.getByLabel("Job definition").fill(source.replace("          proxy {", "          proxy {\n            transparent_proxy {}"))
   await says(page, "Plan", /^400: nomad-driver-connect hook: .*transparent_proxy/)
