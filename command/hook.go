@@ -90,6 +90,11 @@ func parseHookFlags(args []string) (*hookOptions, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, fmt.Errorf("%w; see %s hook -help", err, binary)
 	}
+	for _, code := range o.ignore {
+		if !slices.Contains(hook.Codes, code) {
+			return nil, fmt.Errorf("-ignore=%s: no warning has that code; there are %s", code, strings.Join(hook.Codes, ", "))
+		}
+	}
 	if err := o.serve.validate(fs); err != nil || o.serve.address != "" {
 		return o, err
 	}
@@ -100,11 +105,6 @@ func parseHookFlags(args []string) (*hookOptions, error) {
 		return nil, errors.New("-diff cannot go with -out: it writes no job")
 	case o.check && (o.diff || o.out != ""):
 		return nil, errors.New("-check goes neither with -diff nor with -out: it writes no job")
-	}
-	for _, code := range o.ignore {
-		if !slices.Contains(hook.Codes, code) {
-			return nil, fmt.Errorf("-ignore=%s: no warning has that code; there are %s", code, strings.Join(hook.Codes, ", "))
-		}
 	}
 	o.file = fs.Arg(0)
 	return o, nil
@@ -126,7 +126,7 @@ func (c *hookCommand) run(args []string) (int, error) {
 		return 1, err
 	}
 	if o.serve.address != "" {
-		return 0, o.serve.run(o.rewrite())
+		return 0, o.serve.run(o.rewrite(), o.ignore)
 	}
 	source, err := c.source(o)
 	if err != nil {

@@ -76,13 +76,13 @@ func (o *serveOptions) validate(fs *flag.FlagSet) error {
 }
 
 // run serves until the process is told to end. A second signal ends it at once.
-func (o *serveOptions) run(hooked hook.Options) error {
+func (o *serveOptions) run(hooked hook.Options, ignore []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	server, err := serve.New(ctx, serve.Config{
 		Address: o.address, TLS: o.tls, Nomad: o.nomad, NomadTLS: api.DefaultConfig().TLSConfig,
-		Hook: hooked, OnError: serve.OnError(o.onError), Drain: o.drain,
+		Hook: hooked, Ignore: ignore, OnError: serve.OnError(o.onError), Drain: o.drain,
 		Log: hclog.New(&hclog.LoggerOptions{Name: "hook", Output: os.Stderr, JSONFormat: o.logJSON}),
 	})
 	if err != nil {

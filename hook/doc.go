@@ -54,12 +54,12 @@
 //	 .local_bind_socket_*  pass; there is no port then, and no variable
 //	 .config               passes when the driver knows its keys, else it is refused
 //	sidecar_task           goes over the task field by field; what it leaves out of resources and
-//	                       logs is as in Nomad's own, and its 5s of kill_timeout are none said. With another driver its config is
-//	                       left out (a warning says so), as is one without a driver and without
-//	                       a key of this driver's, which is Docker's then. Else the config has
-//	                       keys of this driver; bootstrap {}, which bridge mode wants there,
-//	                       goes. Of a user and of what else the operator must have opened to
-//	                       jobs a warning tells
+//	                       logs is as Nomad has it, and a kill_timeout of 5s, Nomad's own, is none.
+//	                       With another driver its config is left out (a warning says so), as is
+//	                       one without a driver and without a key of this driver's, which is
+//	                       Docker's then. Else the config has keys of this driver; bootstrap {},
+//	                       which bridge mode wants there, goes. Of a user and of what else the
+//	                       operator must have opened to jobs a warning tells
 //
 // Every task but the sidecar itself gets NOMAD_UPSTREAM_{ADDR,IP,PORT}_<destination>
 // unless it sets them. What its other variables take from them is written out:

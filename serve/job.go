@@ -6,11 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-driver-connect/hook"
 )
+
+// hooked is how jobs are rewritten.
+type hooked struct {
+	options hook.Options
+	ignore  []string
+}
 
 // verdict is what becomes of the body of a request.
 type verdict struct {
@@ -20,13 +27,13 @@ type verdict struct {
 }
 
 // rewriteBody has the hook rewrite the job in a body.
-func rewriteBody(body []byte, query url.Values, options hook.Options) (verdict, error) {
+func (h hooked) rewriteBody(body []byte, query url.Values) (verdict, error) {
 	asItIs := verdict{body: body}
 	at, found, err := findJob(body)
 	if err != nil || !found {
 		return asItIs, err
 	}
-	job, warnings, err := rewriteJob(body[at.start:at.end], query, options)
+	job, warnings, err := h.rewriteJob(body[at.start:at.end], query)
 	if err != nil {
 		return verdict{}, err
 	}
@@ -50,7 +57,7 @@ func findJob(body []byte) (at member, found bool, err error) {
 }
 
 // rewriteJob gives the job as it is after the hook; nil when it stays as it is.
-func rewriteJob(text []byte, query url.Values, options hook.Options) (_ []byte, warnings []string, err error) {
+func (h hooked) rewriteJob(text []byte, query url.Values) (_ []byte, warnings []string, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("the hook has a fault of its own, which this job brings out: %v", fault)
@@ -61,12 +68,14 @@ func rewriteJob(text []byte, query url.Values, options hook.Options) (_ []byte, 
 		return nil, nil, fmt.Errorf("read the job as JSON of Nomad's API: %w; this program knows the API of Nomad 1.11", err)
 	}
 	submitted(job, query)
-	result, err := hook.Rewrite(job, options)
+	result, err := hook.Rewrite(job, h.options)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, warning := range result.Warnings {
-		warnings = append(warnings, warning.String())
+		if !slices.Contains(h.ignore, warning.Code) {
+			warnings = append(warnings, warning.String())
+		}
 	}
 	c, err := newChange(job, result.Job)
 	if err != nil || !c.any() {

@@ -65,6 +65,16 @@ func TestServe_again(t *testing.T) {
 	must.Eq(t, int64(len(planned)), response.ContentLength)
 }
 
+// What nobody is to be told of is not told.
+func TestServe_ignores(t *testing.T) {
+	t.Parallel()
+	n := newNomad(t, says(200, planned))
+	s := start(t, Config{Nomad: n.URL, Ignore: []string{"sidecar-config-left-out"}})
+	_, body := put(t, s.url+"/v1/jobs", inside(meshed(t)))
+	must.Eq(t, planned, body)
+	isRewritten(t, n.one(t).body)
+}
+
 // What has no job in its body, or none with a sidecar, goes through byte for byte.
 func TestServe_asItIs(t *testing.T) {
 	t.Parallel()

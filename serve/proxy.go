@@ -12,8 +12,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
-
-	"nomad-driver-connect/hook"
 )
 
 // OnError is what is done with a job that cannot be rewritten.
@@ -28,7 +26,7 @@ const (
 // proxy hands requests on to Nomad.
 type proxy struct {
 	nomad   *upstream
-	options hook.Options
+	hooked  hooked
 	onError OnError
 	limit   int // of a body
 	reverse *httputil.ReverseProxy
@@ -36,7 +34,7 @@ type proxy struct {
 }
 
 func newProxy(nomad *upstream, config Config) *proxy {
-	p := &proxy{nomad: nomad, options: config.Hook, onError: config.OnError, limit: cmp.Or(config.limit, maxBody), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	p := &proxy{nomad: nomad, hooked: hooked{config.Hook, config.Ignore}, onError: config.OnError, limit: cmp.Or(config.limit, maxBody), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	p.reverse = &httputil.ReverseProxy{
 		Transport: nomad.transport,
 		Rewrite:   p.direct,
@@ -80,7 +78,7 @@ func (p *proxy) rewrite(r *http.Request) error {
 	var v verdict
 	if err == nil {
 		p.turns <- struct{}{}
-		v, err = rewriteBody(b.text, r.URL.Query(), p.options)
+		v, err = p.hooked.rewriteBody(b.text, r.URL.Query())
 		<-p.turns
 	}
 	var unread *unreadError

@@ -22,6 +22,7 @@ type Config struct {
 	Nomad    string // http://host:port, https://host:port, or a unix socket
 	NomadTLS *api.TLSConfig
 	Hook     hook.Options
+	Ignore   []string // codes of warnings that nobody is to be told of
 	OnError  OnError
 	Drain    time.Duration // how long requests may take to end when the server does
 	Log      hclog.Logger
