@@ -144,23 +144,30 @@ func request(t *testing.T, method, url string, body io.Reader) *http.Request {
 	return r
 }
 
+// head is an answer without its body.
+type head struct {
+	StatusCode    int
+	Header        http.Header
+	ContentLength int64
+}
+
 // send gives the answer with its body.
-func send(t *testing.T, r *http.Request) (*http.Response, string) {
+func send(t *testing.T, r *http.Request) (head, string) {
 	t.Helper()
 	return sendBy(t, client(t), r)
 }
 
-func sendBy(t *testing.T, c *http.Client, r *http.Request) (*http.Response, string) {
+func sendBy(t *testing.T, c *http.Client, r *http.Request) (head, string) {
 	t.Helper()
 	response, err := c.Do(r)
 	must.NoError(t, err)
 	body, err := io.ReadAll(response.Body)
 	must.NoError(t, err)
 	must.NoError(t, response.Body.Close())
-	return response, string(body)
+	return head{response.StatusCode, response.Header, response.ContentLength}, string(body)
 }
 
-func put(t *testing.T, url, body string) (*http.Response, string) {
+func put(t *testing.T, url, body string) (head, string) {
 	t.Helper()
 	return send(t, request(t, http.MethodPut, url, strings.NewReader(body)))
 }

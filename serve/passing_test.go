@@ -125,7 +125,10 @@ func TestServe_clientLeaves(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
-		_, err := client(t).Do(request(t, http.MethodGet, s.url+"/v1/jobs?index=5&wait=5m", nil).WithContext(ctx))
+		response, err := client(t).Do(request(t, http.MethodGet, s.url+"/v1/jobs?index=5&wait=5m", nil).WithContext(ctx))
+		if err == nil {
+			_ = response.Body.Close()
+		}
 		failed <- err
 	}()
 	eventually(t, func() bool { return len(n.got()) > 0 })
@@ -160,6 +163,7 @@ func upgraded(t *testing.T, s *served) (net.Conn, *bufio.Reader) {
 	must.NoError(t, err)
 	must.Eq(t, http.StatusSwitchingProtocols, response.StatusCode)
 	must.Eq(t, "x", response.Header.Get("Sec-WebSocket-Accept"))
+	must.NoError(t, response.Body.Close())
 	return conn, in
 }
 

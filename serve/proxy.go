@@ -34,7 +34,10 @@ type proxy struct {
 }
 
 func newProxy(nomad *upstream, config Config) *proxy {
-	p := &proxy{nomad: nomad, hooked: hooked{config.Hook, config.Ignore}, onError: config.OnError, limit: cmp.Or(config.limit, maxBody), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	p := &proxy{
+		nomad: nomad, hooked: hooked{config.Hook, config.Ignore}, onError: config.OnError,
+		limit: cmp.Or(config.limit, maxBody), turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 	p.reverse = &httputil.ReverseProxy{
 		Transport: nomad.transport,
 		Rewrite:   p.direct,
