@@ -36,7 +36,7 @@ func TestServe(t *testing.T) {
 	must.StrContains(t, plan, "warnings:\n\n* group \"server\", service \"hook-echo\"")
 	b.nomad(t, 0, "job", "run", "-detach", "-var", "text=served", echoFile)
 	must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "hook-echo"))
-	hears("served--hello")(t, c, b.info(t, "hook-echo"))
+	hears("served--hello")(t, c, b.info(t))
 	b.nomad(t, 0, "job", "plan", "-var", "text=served", echoFile) // no difference
 
 	t.Run("the author's source is kept", b.keepsSource)
@@ -50,7 +50,7 @@ func TestServe(t *testing.T) {
 	b.nomad(t, 0, "job", "restart", "-yes", "-group", "server", "hook-echo")
 	b.nomad(t, 0, "job", "stop", "-detach", "hook-echo")
 	eventually(t, time.Minute, func(context.Context) error {
-		if job := b.info(t, "hook-echo"); *job.Status != "dead" {
+		if job := b.info(t); *job.Status != "dead" {
 			return errors.New("the job still runs")
 		}
 		return nil
@@ -64,15 +64,15 @@ func TestServe(t *testing.T) {
 }
 
 // info is the job as Nomad has it.
-func (b *before) info(t *testing.T, id string) *api.Job {
+func (b *before) info(t *testing.T) *api.Job {
 	t.Helper()
-	job, _, err := b.client.Jobs().Info(id, nil)
+	job, _, err := b.client.Jobs().Info("hook-echo", nil)
 	must.NoError(t, err)
 	return job
 }
 
 func (b *before) keepsSource(t *testing.T) {
-	submission, _, err := b.client.Jobs().Submission("hook-echo", int(*b.info(t, "hook-echo").Version), nil)
+	submission, _, err := b.client.Jobs().Submission("hook-echo", int(*b.info(t).Version), nil)
 	must.NoError(t, err)
 	source, err := os.ReadFile(echoFile)
 	must.NoError(t, err)
@@ -87,15 +87,15 @@ func (b *before) servesSDK(t *testing.T) {
 	job, err := b.client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: string(source), Variables: `text = "served"`, Canonicalize: true})
 	must.NoError(t, err)
 	must.NotNil(t, job.TaskGroups[0].Services[0].Connect, must.Sprint("what is parsed is what the author has written"))
-	for _, job := range []*api.Job{job, b.info(t, "hook-echo")} {
+	for _, job := range []*api.Job{job, b.info(t)} {
 		planned, _, err := b.client.Jobs().PlanOpts(job, &api.PlanOptions{Diff: true}, nil)
 		must.NoError(t, err)
 		must.Eq(t, "None", planned.Diff.Type)
-		before := *b.info(t, "hook-echo").Version
+		before := *b.info(t).Version
 		registered, _, err := b.client.Jobs().RegisterOpts(job, &api.RegisterOptions{EnforceIndex: true, ModifyIndex: planned.JobModifyIndex, PreserveCounts: true}, nil)
 		must.NoError(t, err)
 		must.NotEq(t, "", registered.EvalID)
-		must.Eq(t, before, *b.info(t, "hook-echo").Version, must.Sprint("nothing has changed"))
+		must.Eq(t, before, *b.info(t).Version, must.Sprint("nothing has changed"))
 	}
 	_, _, err = b.client.Jobs().RegisterOpts(job, &api.RegisterOptions{EnforceIndex: true, ModifyIndex: 1}, nil)
 	must.ErrorContains(t, err, "Enforcing job modify index 1")

@@ -124,8 +124,10 @@ func TestServe_clientLeaves(t *testing.T) {
 	s := before(t, n)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
+	waiting, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/jobs?index=5&wait=5m", nil)
+	must.NoError(t, err)
 	go func() {
-		response, err := client(t).Do(request(t, http.MethodGet, s.url+"/v1/jobs?index=5&wait=5m", nil).WithContext(ctx))
+		response, err := client(t).Do(waiting)
 		if err == nil {
 			_ = response.Body.Close()
 		}
