@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,26 +22,25 @@ import (
 
 // fieldJob is one of people's jobs through the hook. Their apps are the test's own
 // binary.
-func fieldJob(t *testing.T, c *agents.Cluster, name string, flags ...string) *api.Job {
+func fieldJob(t *testing.T, c *agents.Cluster, name string) *api.Job {
 	t.Helper()
 	self, err := os.Executable()
 	must.NoError(t, err)
 	file := filepath.Join("testdata", "field", name+".nomad.hcl")
-	text, _ := pipe(t, c, 0, "", *plugin, slices.Concat([]string{"hook", "-var", "app=" + self}, flags, []string{file})...)
+	text, _ := pipe(t, c, 0, "", *plugin, "hook", "-var", "app="+self, file)
 	var written struct{ Job *api.Job }
 	must.NoError(t, json.Unmarshal([]byte(text), &written))
 	return written.Job
 }
 
 // runField runs one until its deployment is successful: what is checked, passes.
-func runField(t *testing.T, c *agents.Cluster, name string, flags ...string) *api.Job {
+func runField(t *testing.T, c *agents.Cluster, name string) {
 	t.Helper()
-	job := fieldJob(t, c, name, flags...)
+	job := fieldJob(t, c, name)
 	_, _, err := c.Nomad.Client.Jobs().Register(job, nil)
 	must.NoError(t, err)
 	t.Cleanup(func() { tellStory(t, c, *job.ID) })
 	must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), *job.ID))
-	return job
 }
 
 // healthy are the instances of a service that Consul sends peers to, when they are

@@ -199,6 +199,7 @@ var checkCases = []checkCase{
 		loud: []string{
 			groups(rolled + host + number + app),
 			strings.Replace(groups(host+number+app), "{\n", "{\n"+rolled, 1),
+			groups(rolled + strings.ReplaceAll(server(), `port "http" {}`, "port \"http\" {\n static = 8080\n}")), // as in bridge mode, and as surprising
 		},
 		want: `group "a": canaries need free nodes, as every instance reserves port 9191 (upstream "db"): count = 1 and canary = 1 are 2 nodes; use -dynamic-ports, with which apps find upstreams at NOMAD_UPSTREAM_ADDR_<destination>`,
 		on:   `canary = 1`,
@@ -206,7 +207,7 @@ var checkCases = []checkCase{
 			groups(rolled + calm()),
 			groups(host + number + app),
 			strings.Replace(groups("update {\n canary = 0\n}\n"+host+number+app), "{\n", "{\n"+rolled, 1),
-			groups(rolled + strings.ReplaceAll(server(), `port "http" {}`, "port \"http\" {\n static = 8080\n}")),
+			groups(rolled + "constraint {\n distinct_hosts = true\n}\n" + host + number + app),
 		},
 	},
 	{

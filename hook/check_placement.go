@@ -56,16 +56,15 @@ func isMadeUp(label string) bool {
 	return strings.HasPrefix(label, "connect_upstream_") || strings.HasPrefix(label, "connect-service-")
 }
 
-// apart are the reservations by which this hook keeps instances of the group apart
-// whose author has not.
+// apart are the reservations by which the group's instances are on nodes of their
+// own, unless the author wants them there for another reason.
 func (c *checked) apart() []reservation {
 	isEarlier := func(r reservation) bool { return r.earlier }
-	isWritten := func(r reservation) bool { return !r.made }
 	all := c.reservations()
 	if c.keptApart() && !slices.ContainsFunc(all, isEarlier) {
 		return nil
 	}
-	return slices.DeleteFunc(all, isWritten)
+	return all
 }
 
 // keptApart tells whether the author keeps the group's instances on nodes of their
@@ -75,9 +74,11 @@ func (c *checked) keptApart() bool {
 	return slices.ContainsFunc(c.before.Constraints, isDistinct) || slices.ContainsFunc(c.job.Constraints, isDistinct)
 }
 
-// oneInstanceANode tells of groups that want more nodes than their author knows.
+// oneInstanceANode tells of groups that want more nodes than their author knows: who
+// writes a static port does know.
 func (c *checked) oneInstanceANode() {
-	apart, n := c.apart(), c.mostInstances()
+	isWritten := func(r reservation) bool { return !r.made }
+	apart, n := slices.DeleteFunc(c.apart(), isWritten), c.mostInstances()
 	if len(apart) == 0 || n < 2 || !c.hasType(api.JobTypeService, api.JobTypeBatch) {
 		return
 	}

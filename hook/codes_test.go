@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-connect/e2e/stanza"
 )
 
 // Codes has those that are in use, and people read of each of them.
@@ -34,9 +36,13 @@ func TestCodes(t *testing.T) {
 	for _, tc := range checkCases {
 		tested = append(tested, tc.code)
 	}
+	for _, r := range stanza.Rows() {
+		result, err := transform(parse(t, stanza.Job(r.Group)), Options{DynamicPorts: r.Dynamic})
+		must.NoError(t, err)
+		tested = append(tested, codesOf(result.Warnings)...)
+	}
 	for _, code := range Codes {
-		rows := strings.Contains(code, "config") || code == "closed-field" // stanza has them
-		must.True(t, rows || slices.Contains(tested, code), must.Sprintf("%s has no test", code))
+		must.SliceContains(t, tested, code, must.Sprintf("%s has no test", code))
 	}
 }
 

@@ -76,7 +76,8 @@
 //	                       nothing maps ports, so it becomes the static port; -1 means nothing.
 //	                       Where the sidecar listens, it goes. Beside another static port, or
 //	                       with the number of another, it is refused if a service or check
-//	                       is on the port, and left otherwise
+//	                       is on the port, and left otherwise. It is also left where a container
+//	                       with a network of its own has the port mapped by its driver
 //	address_mode = "alloc" becomes "auto", for all services of the group and their checks: the
 //	                       allocation has no address of its own. A number as port is reserved
 //	check.expose           becomes an exposed path on the check's port, or on a dynamic port
@@ -97,4 +98,12 @@
 // are written out, since Nomad finds the sidecar's token by the name. The meta of
 // the job and of the group is known then (NOMAD_META_<key>). Two
 // services of a name are told apart by their ports (service_port).
+//
+// # What is said of it
+//
+// Refusals are errors; what will not do as the author expects is a Finding with a
+// stable code. check.go compares the job as it is written with the job as it will
+// run, a file for each subject: check_network.go, check_placement.go,
+// check_groups.go, check_lifecycle.go. Check is that without a job that comes out;
+// Locate adds the lines of the file (lines.go). docs/check.md has every code.
 package hook

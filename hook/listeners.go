@@ -14,13 +14,15 @@ import (
 	"github.com/hashicorp/nomad/api"
 )
 
-// listenerNumbers find the ports, by number, that a proxy's config has Envoy
-// listen on besides its public one.
+const publicListener = "envoy_public_listener_json"
+
+// listenerNumbers find the ports that a proxy's config has Envoy listen on by their
+// number.
 var listenerNumbers = map[string]*regexp.Regexp{
 	"envoy_prometheus_bind_addr":        regexp.MustCompile(`(.*:)([0-9]+)$`),
 	"envoy_stats_bind_addr":             regexp.MustCompile(`(.*:)([0-9]+)$`),
 	"envoy_extra_static_listeners_json": regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
-	"envoy_public_listener_json":        regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
+	publicListener:                      regexp.MustCompile(`("port_value"\s*:\s*)([0-9]+)`),
 }
 
 // moveListeners puts Envoy's own listeners on ports that Nomad gives. In a network
@@ -49,12 +51,14 @@ func (s *service) moveListeners() error {
 // number; empty when the number stays.
 func (s *service) listenerPort(key string, number int) string {
 	g := s.group
-	if label, ok := g.moved[number]; ok {
-		return label
+	if variable, ok := g.moved[number]; ok {
+		return variable
 	}
 	label, mapped := g.ports.to(number)
 	switch {
 	case len(g.ports.static(number)) > 0:
+		return ""
+	case key == publicListener && !mapped: // a new port would be none that peers come to
 		return ""
 	case g.speaksOf(number): // the number is part of what the author says elsewhere
 		if !mapped {

@@ -3,6 +3,7 @@ package hook
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -13,7 +14,7 @@ import (
 func (g *group) unmap() error {
 	var errs []error
 	for _, port := range g.ports.all() {
-		if port.To == 0 {
+		if port.To == 0 || g.isMapped(port.Label) {
 			continue
 		}
 		unmapped, err := g.unmapped(port)
@@ -24,6 +25,14 @@ func (g *group) unmap() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isMapped tells whether a container that is not on the host network has the port
+// mapped by its own driver. Where the sidecar is to find the app that does not help.
+func (g *group) isMapped(label string) bool {
+	isApps := func(s *service) bool { return s.PortLabel == label }
+	maps := func(t *api.Task) bool { return isOffHost(t) && slices.Contains(texts(t.Config["ports"]), label) }
+	return slices.ContainsFunc(g.Tasks, maps) && !slices.ContainsFunc(g.services, isApps)
 }
 
 // unmapped is the port as it is on the host network. An error says why nothing is

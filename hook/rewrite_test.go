@@ -119,6 +119,20 @@ func TestRewrite_distinctHosts(t *testing.T) {
 	must.Len(t, 1, result.Job.TaskGroups[0].Constraints)
 }
 
+// A container that has a network of its own has its ports mapped by its driver, on
+// the host network, too.
+func TestRewrite_mapped(t *testing.T) {
+	for config, to := range map[string]int{"": 5432, "network_mode = \"host\"": 0} {
+		db := "service {\n name = \"db\"\n port = \"db\"\n}\ntask \"db\" {\n driver = \"docker\"\n config {\n image = \"db\"\n ports = [\"db\"]\n" + config + "\n }\n}\n"
+		network := rewrite(t, stanza.Job("network {\n port \"http\" {}\n port \"db\" {\n to = 5432\n }\n}\n"+stanza.Web(stanza.Sidecar(""))+db), Options{}).Job.TaskGroups[0].Networks[0]
+		for _, port := range slices.Concat(network.ReservedPorts, network.DynamicPorts) {
+			if port.Label == "db" {
+				must.Eq(t, api.Port{Label: "db", To: to, Value: 5432 - to}, port)
+			}
+		}
+	}
+}
+
 // Ports of upstreams are those of the network where sidecars listen.
 func TestRewrite_upstreamNetwork(t *testing.T) {
 	for _, dynamic := range []bool{false, true} {

@@ -12,6 +12,7 @@ func networkJobs() []Job {
 		{Name: "port.host_network", blocks: network("port \"http\" {\n host_network = \"loopback\"\n}") + with()},
 		{Name: "port.ignore_collision", blocks: network("port \"http\" {\n static = 8080\n ignore_collision = true\n}") + with(), Native: "collision may not be ignored on non-host network mode"},
 		{Name: "network.dns", blocks: network("port \"http\" {}\n dns {\n servers = [\"127.0.0.53\"]\n searches = [\"a\"]\n options = [\"ndots:2\"]\n}") + with()},
+		{Name: "network.cni", blocks: network("port \"http\" {}\n cni {\n args = {\n a = \"b\"\n }\n}") + with()},
 		{Name: "network.hostname", blocks: network("hostname = \"web\"\n port \"http\" {}") + with()},
 		{Name: "two networks", blocks: network("port \"http\" {}") + network("port \"admin\" {}") + with(), Native: "must have exactly one network", Refused: "the group has 2 network blocks"},
 	}

@@ -12,9 +12,10 @@ update, are registered with a real Nomad server: in bridge mode, where its own C
 does them, and through the hook, on the host network. What the server then has differs
 in what follows, and in nothing else. (%[2]s is anything, and - is nothing. Names are those of
 Nomad's API; port[x] is a port of the group, and sidecar[x] what is said of a sidecar,
-in the connect block or in the config of its task.)
+in the connect block or in the config of its task.) What the hook itself changes in
+a job, in the words of job files:
 
-`
+` + "```sh\nbin/nomad-driver-connect hook -diff docs/migrate/native.nomad.hcl\n```\n\n"
 
 // Page is the table for readers.
 func Page() string {

@@ -26,6 +26,8 @@ func serviceJobs() []Job {
 		{Name: "service.weights", blocks: with("weights {\n passing = 3\n warning = 1\n}")},
 		{Name: "service.identity", blocks: with("identity {\n aud = [\"consul.io\"]\n ttl = \"1h\"\n}")},
 		{Name: "service.cluster", blocks: with(`cluster = "default"`)},
+		{Name: "service.kind", blocks: with() + "service {\n name = \"edge\"\n port = \"http\"\n kind = \"api-gateway\"\n}\n"},
+		{Name: "service.check_restart", blocks: with("check_restart {\n limit = 2\n grace = \"2m\"\n}", check())},
 		{Name: "another service of the group", blocks: with() + "service {\n name = \"admin\"\n port = \"http\"\n}\n"},
 		{Name: "another service at an address of the allocation", blocks: with() + "service {\n name = \"admin\"\n port = \"9090\"\n address_mode = \"alloc\"\n}\n"},
 		{Name: "two services with sidecars", blocks: network("port \"http\" {}\nport \"admin\" {}") + with() + "service {\n name = \"admin\"\n port = \"admin\"\n" + sidecar + "}\n"},

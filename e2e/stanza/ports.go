@@ -192,6 +192,23 @@ func portRows() []Row {
 			`,
 		},
 		{
+			Name: "the public listener in Envoy's own JSON", Group: group("port \"http\" {}\nport \"mesh\" {\n to = 20000\n}") +
+				Web(Sidecar("port = \"mesh\"\n proxy {\n config {\n envoy_public_listener_json = \"{\\\"port_value\\\": 20000}\"\n }\n }")), Pick: proxyBlock,
+			Want: `
+			config:
+			  envoy_public_listener_json: '{"port_value": ${NOMAD_PORT_mesh}}'
+			local_service_address: 127.0.0.1
+			`,
+		},
+		{
+			Name: "the public listener on a number of its own", Group: Network + Web(Proxy("config {\n envoy_public_listener_json = \"{\\\"port_value\\\": 20000}\"\n }")), Pick: proxyBlock,
+			Want: `
+			config:
+			  envoy_public_listener_json: '{"port_value": 20000}'
+			local_service_address: 127.0.0.1
+			`,
+		},
+		{
 			Name: "listeners in Envoy's own JSON", Group: group("port \"http\" {}\nport \"more\" {\n to = 9300\n}") +
 				Web(Proxy("config {\n bind_port = 20000\n envoy_extra_static_listeners_json = \"{\\\"address\\\": {\\\"socket_address\\\": {\\\"address\\\": \\\"0.0.0.0\\\", \\\"port_value\\\": 9300}}}\"\n }")), Pick: proxyBlock,
 			Want: `
