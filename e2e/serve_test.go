@@ -47,6 +47,7 @@ func TestServe(t *testing.T) {
 	t.Run("events", b.streamsEvents)
 	t.Run("in a browser", b.isBrowsed)
 
+	must.NoError(t, c.Nomad.AwaitDeployment(t.Context(), "hook-echo")) // of the edit
 	b.nomad(t, 0, "job", "restart", "-yes", "-group", "server", "hook-echo")
 	b.nomad(t, 0, "job", "stop", "-detach", "hook-echo")
 	eventually(t, time.Minute, func(context.Context) error {

@@ -79,9 +79,9 @@ async function edits(page) {
     job.Priority += 1
     const planned = await ask("/v1/job/hook-echo/plan", { Job: job, Diff: true })
     await ask("/v1/job/hook-echo", { Job: job, Submission: { Source: JSON.stringify(job), Format: "json" } })
-    return { fields: planned.Diff.Fields.map((f) => f.Name), groups: planned.Diff.TaskGroups, now: (await ask("/v1/job/hook-echo")).Priority }
+    return { fields: planned.Diff.Fields.map((f) => f.Name), groups: planned.Diff.TaskGroups.map((g) => g.Type), now: (await ask("/v1/job/hook-echo")).Priority }
   })
-  assert.deepEqual(differs, { fields: ["Priority"], groups: null, now: 51 })
+  assert.deepEqual(differs, { fields: ["Priority"], groups: ["None", "None"], now: 51 })
 }
 
 async function opensTerminal(page) {
