@@ -44,6 +44,7 @@ func (*hookCommand) Synopsis() string {
 func (*hookCommand) Help() string {
 	_, fs := newHookFlags()
 	return `Usage: ` + binary + ` hook [options] <file>|-
+       ` + binary + ` hook -serve <address> [options]
 
   Rewrites a job (HCL or JSON) whose groups are on host networking and have
   connect blocks as for bridge networking: each sidecar becomes a task of this
@@ -59,6 +60,11 @@ func (*hookCommand) Help() string {
 
       $ ` + binary + ` hook -diff web.nomad.hcl
       $ ` + binary + ` hook -check web.nomad.hcl
+
+  Jobs of the UI, of Terraform and of others go through it where it stands
+  before Nomad's HTTP API:
+
+      $ ` + binary + ` hook -serve 127.0.0.1:4645 -nomad http://127.0.0.1:4646
 
   The exit status is 1 when something is wrong, and 2 when there are warnings
   and -strict is given.
