@@ -10,5 +10,5 @@
 // other, fetch.go what is asked of Consul, gateway.go what -register tells it.
 //
 // The hook command (hook.go, write.go) is the way from a file to package hook
-// and back.
+// and back. With -serve (serve.go) it hands over to package serve.
 package command

@@ -34,6 +34,7 @@ type hookOptions struct {
 	diff         bool
 	dynamicPorts bool
 	upstreamNet  string
+	serve        serveOptions
 }
 
 func (*hookCommand) Synopsis() string {
@@ -43,6 +44,7 @@ func (*hookCommand) Synopsis() string {
 func (*hookCommand) Help() string {
 	_, fs := newHookFlags()
 	return `Usage: ` + binary + ` hook [options] <file>|-
+       ` + binary + ` hook -serve <address> [options]
 
   Rewrites a job (HCL or JSON) whose groups are on host networking and have
   connect blocks as for bridge networking: each sidecar becomes a task of this
@@ -58,6 +60,11 @@ func (*hookCommand) Help() string {
 
       $ ` + binary + ` hook -diff web.nomad.hcl
       $ ` + binary + ` hook -check web.nomad.hcl
+
+  Jobs of the UI, of Terraform and of others go through it where it stands
+  before Nomad's HTTP API:
+
+      $ ` + binary + ` hook -serve 127.0.0.1:4645 -nomad http://127.0.0.1:4646
 
   The exit status is 1 when something is wrong, and 2 when there are warnings
   and -strict is given.
@@ -80,6 +87,7 @@ func newHookFlags() (*hookOptions, *flag.FlagSet) {
 	fs.BoolVar(&o.diff, "diff", false, "Print what would change, in the words of job files, and no job. The exit status is 0 with and without changes.")
 	fs.BoolVar(&o.dynamicPorts, "dynamic-ports", false, "Let Nomad choose where apps find their upstreams; they read it from NOMAD_UPSTREAM_ADDR_<destination>. Otherwise an upstream's local_bind_port is reserved on the node, and two instances run on two nodes.")
 	fs.StringVar(&o.upstreamNet, "upstream-network", "", "The host network, by its `name`, that ports of upstreams are taken from: that of 127.0.0.0/8, where apps find them. Without it they are the node's default network's, and Nomad may give another job's port on 127.0.0.1 the same number.")
+	o.serve.flags(fs)
 	return o, fs
 }
 
@@ -88,6 +96,14 @@ func parseHookFlags(args []string) (*hookOptions, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, fmt.Errorf("%w; see %s hook -help", err, binary)
 	}
+	for _, code := range o.ignore {
+		if !slices.Contains(hook.Codes, code) {
+			return nil, fmt.Errorf("-ignore=%s: no warning has that code; there are %s", code, strings.Join(hook.Codes, ", "))
+		}
+	}
+	if err := o.serve.validate(fs); err != nil || o.serve.address != "" {
+		return o, err
+	}
 	switch {
 	case fs.NArg() != 1:
 		return nil, fmt.Errorf("%d files are given; the hook takes one job file after the options, or - for standard input", fs.NArg())
@@ -95,11 +111,6 @@ func parseHookFlags(args []string) (*hookOptions, error) {
 		return nil, errors.New("-diff cannot go with -out: it writes no job")
 	case o.check && (o.diff || o.out != ""):
 		return nil, errors.New("-check goes neither with -diff nor with -out: it writes no job")
-	}
-	for _, code := range o.ignore {
-		if !slices.Contains(hook.Codes, code) {
-			return nil, fmt.Errorf("-ignore=%s: no warning has that code; there are %s", code, strings.Join(hook.Codes, ", "))
-		}
 	}
 	o.file = fs.Arg(0)
 	return o, nil
@@ -119,6 +130,9 @@ func (c *hookCommand) run(args []string) (int, error) {
 	o, err := parseHookFlags(args)
 	if err != nil {
 		return 1, err
+	}
+	if o.serve.address != "" {
+		return 0, o.serve.run(o.rewrite(), o.ignore)
 	}
 	source, err := c.source(o)
 	if err != nil {

@@ -55,12 +55,13 @@
 //	 .config               passes when the driver knows its keys, else it is refused
 //	(node_meta)            the task has what the node's meta says of log level and threads, as
 //	                       Nomad's own has
-//	sidecar_task           goes over the task field by field. With another driver its config is
-//	                       left out (a warning says so), as is one without a driver and without
-//	                       a key of this driver's, which is Docker's then. Else the config has
-//	                       keys of this driver; bootstrap {}, which bridge mode wants there,
-//	                       goes. Of a user and of what else the operator must have opened to
-//	                       jobs a warning tells
+//	sidecar_task           goes over the task field by field; what it leaves out of resources and
+//	                       logs is as Nomad has it, and a kill_timeout of 5s, Nomad's own, is none.
+//	                       With another driver its config is left out (a warning says so), as is
+//	                       one without a driver and without a key of this driver's, which is
+//	                       Docker's then. Else the config has keys of this driver; bootstrap {},
+//	                       which bridge mode wants there, goes. Of a user and of what else the
+//	                       operator must have opened to jobs a warning tells
 //
 // Every task but the sidecar itself gets NOMAD_UPSTREAM_{ADDR,IP,PORT}_<destination>
 // unless it sets them. What its other variables take from them is written out:

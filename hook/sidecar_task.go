@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -34,7 +35,9 @@ func (s *service) override(with *api.SidecarTask) error {
 	set(&t.Name, with.Name)
 	set(&t.User, with.User)
 	set(&t.KillSignal, with.KillSignal)
-	set(&t.KillTimeout, with.KillTimeout)
+	if deref(with.KillTimeout) != nomadsKillTimeout {
+		set(&t.KillTimeout, with.KillTimeout)
+	}
 	set(&t.ShutdownDelay, deref(with.ShutdownDelay))
 	if len(with.Env) > 0 {
 		t.Env = maps.Clone(with.Env)
@@ -48,9 +51,31 @@ func (s *service) override(with *api.SidecarTask) error {
 	if len(with.Identities) > 0 {
 		t.Identities = with.Identities
 	}
-	overrideLogs(t.LogConfig, with.LogConfig)
-	overrideResources(t.Resources, with.Resources)
+	logs, resources := asNomad(with)
+	overrideLogs(t.LogConfig, logs)
+	overrideResources(t.Resources, resources)
 	return nil
+}
+
+// nomadsKillTimeout is that of a task which says nothing. Nobody can tell it from
+// one that is said once Nomad's UI or its parser has written it out, and it is
+// short for a drain.
+const nomadsKillTimeout = 5 * time.Second
+
+// asNomad are the blocks with what they leave out as Nomad gives it, the same
+// whether or not a client has done that already: what the UI plans is what the
+// command has run.
+func asNomad(with *api.SidecarTask) (*api.LogConfig, *api.Resources) {
+	logs, resources := with.LogConfig, with.Resources
+	if logs == nil {
+		logs = api.DefaultLogConfig()
+	}
+	if resources == nil {
+		resources = api.DefaultResources()
+	}
+	logs.Canonicalize()
+	resources.Canonicalize()
+	return logs, resources
 }
 
 // ownConfig is the part of sidecar_task.config that is for this driver. One that

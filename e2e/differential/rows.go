@@ -6,7 +6,6 @@ const (
 	netns    = "nothing maps ports on the host network"
 	known    = "the scheduler must know of every number that something listens on, as all share the host's ports"
 	drains   = "the driver drains by itself when it is stopped, within kill_timeout"
-	anyTask  = "Nomad gives a sidecar_task that says nothing of it the values of any task; the hook those of a sidecar"
 )
 
 // Table has every difference, with its reason. The first row that matches counts.
@@ -34,9 +33,6 @@ func Table() []Difference {
 		{task + "Config.bootstrap.path", "-", "*", "a gateway's bootstrap is Nomad's, and the driver runs it"},
 		{task + "KillTimeout", "5000000000", "10000000000", "time to drain"},
 		{task + "ShutdownDelay", "5000000000", "-", drains},
-		{task + "Resources.CPU", "100", "250", anyTask},
-		{task + "Resources.MemoryMB", "300", "128", anyTask},
-		{task + "LogConfig.*", "10", "2", anyTask},
 		{task + "Env.NOMAD_UPSTREAM_*", "-", "*", onClient},
 		{task + "Env.*", "*${NOMAD_UPSTREAM_*", "*", onClient},
 

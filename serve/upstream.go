@@ -1,0 +1,67 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// upstream is Nomad's HTTP API.
+type upstream struct {
+	name      string   // as the operator has written it
+	target    *url.URL // scheme and host
+	transport *http.Transport
+}
+
+// newUpstream reads an address as Nomad's commands take it, and what they take
+// for TLS. Nothing waits for an answer but the client: blocking queries last minutes.
+func newUpstream(address string, secured *api.TLSConfig) (*upstream, error) {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	u := &upstream{name: address, transport: &http.Transport{
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		DisableCompression:  true, // the client says what it takes
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+	}}
+	if path, ok := socketPath(address); ok {
+		u.target = &url.URL{Scheme: "http", Host: "nomad"}
+		u.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		}
+		return u, nil
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	target, err := url.Parse(address)
+	if err == nil && (target.Scheme != "http" && target.Scheme != "https" || target.Host == "") {
+		err = errors.New("it is none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("-nomad: %q is where Nomad's HTTP API is, as http://127.0.0.1:4646, https://… or unix:///path: %w", u.name, err)
+	}
+	u.target = &url.URL{Scheme: target.Scheme, Host: target.Host}
+	if err := api.ConfigureTLS(&http.Client{Transport: u.transport}, secured); err != nil {
+		return nil, fmt.Errorf("read the certificates for Nomad (NOMAD_CACERT, NOMAD_CAPATH, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY): %w", err)
+	}
+	return u, nil
+}
+
+// socketPath is the path of an address that is a unix socket.
+func socketPath(address string) (path string, ok bool) {
+	if strings.HasPrefix(address, "/") {
+		return address, true
+	}
+	path, ok = strings.CutPrefix(address, "unix:")
+	return strings.TrimPrefix(path, "//"), ok
+}
