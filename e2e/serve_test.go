@@ -117,6 +117,8 @@ func (b *before) scales(t *testing.T) {
 	}
 }
 
+// hasTerminal opens one by the command, which goes on to the node by itself where it
+// can; a browser's (isBrowsed) is the server's to hand on.
 func (b *before) hasTerminal(t *testing.T) {
 	alloc := awaitRunning(t, b.Cluster, "hook-echo", "client")
 	cmd := b.command(t.Context(), "alloc", "exec", "-i", "-t", "-task", "app", alloc.ID, "sh")
@@ -132,7 +134,8 @@ func (b *before) hasTerminal(t *testing.T) {
 	must.True(t, errors.As(cmd.Wait(), &exit) && exit.ExitCode() == 7)
 }
 
-// followsLogs reads lines that the app says after the command has begun.
+// followsLogs reads lines that the app says after the command has begun, and then
+// what the command asks a server for when it cannot get to the node itself.
 func (b *before) followsLogs(t *testing.T) {
 	alloc := awaitRunning(t, b.Cluster, "hook-echo", "client")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -141,13 +144,25 @@ func (b *before) followsLogs(t *testing.T) {
 	out, err := cmd.StdoutPipe()
 	must.NoError(t, err)
 	must.NoError(t, cmd.Start())
-	lines := bufio.NewReader(out)
+	readsLines(t, out)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/v1/client/fs/logs/"+alloc.ID+"?task=app&type=stdout&origin=end&follow=true&plain=true", nil)
+	must.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	must.NoError(t, err)
+	readsLines(t, response.Body)
+	cancel()
+	must.NoError(t, response.Body.Close())
+	_ = cmd.Wait()
+}
+
+// readsLines reads some that have yet to be said.
+func readsLines(t *testing.T, from io.Reader) {
+	t.Helper()
+	lines := bufio.NewReader(from)
 	for range 6 {
 		_, err := lines.ReadString('\n')
 		must.NoError(t, err)
 	}
-	cancel()
-	_ = cmd.Wait()
 }
 
 // streamsEvents hears of a job within the second in which it is registered.
