@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,14 +33,22 @@ func hooked(t *testing.T, file string) []TaskConfig {
 			text, err := json.Marshal(task)
 			must.NoError(t, err)
 			var config TaskConfig
-			escaped := strings.ReplaceAll(string(text), "${NOMAD_", "$${NOMAD_") // Nomad's client would fill them in
-			hclutils.NewConfigParser(taskConfigSpec()).ParseJson(t, escaped, &config)
+			hclutils.NewConfigParser(taskConfigSpec()).ParseJson(t, filledIn(string(text)), &config)
 			_, err = kindOf(config)
 			must.NoError(t, err)
 			configs = append(configs, config)
 		}
 	}
 	return configs
+}
+
+// portVariable is one whose value is a number.
+var portVariable = regexp.MustCompile(`\$\{NOMAD_PORT_\w+\}`)
+
+// filledIn is a config as Nomad's client makes it, with all ports alike. Other variables
+// stay, as texts.
+func filledIn(config string) string {
+	return strings.NewReplacer("${NOMAD_", "$${NOMAD_", "${meta.", "$${meta.").Replace(portVariable.ReplaceAllString(config, "20000"))
 }
 
 // What the hook writes fits the schema, with every field at its place.
@@ -57,11 +66,12 @@ func TestHook_fitsSchema(t *testing.T) {
 	must.Eq(t, "%{ ${a b} is only a text", proxy.Config.(map[string]any)["text"])
 	proxy.Config = nil // of any shape; proxyConfig has a test of its own
 	must.Eq(t, TaskConfig{
-		Service: "hook-fields",
-		Consul:  &TaskConsulConfig{Address: "127.0.0.1:8500"},
-		Envoy:   &EnvoyConfig{LogLevel: "debug", Args: []string{"--disable-extensions", "x"}},
-		Ready:   &ReadyConfig{Timeout: "10s"},
-		Drain:   &DrainConfig{Timeout: "5s"},
+		Service:  "hook-fields",
+		Consul:   &TaskConsulConfig{Address: "127.0.0.1:8500"},
+		Envoy:    &EnvoyConfig{LogLevel: "debug", Args: []string{"--disable-extensions", "x"}},
+		NodeMeta: &NodeMeta{LogLevel: "${meta.connect.log_level}", Concurrency: "${meta.connect.proxy_concurrency}"},
+		Ready:    &ReadyConfig{Timeout: "10s"},
+		Drain:    &DrainConfig{Timeout: "5s"},
 		SidecarService: &SidecarService{
 			Port:                   "mesh",
 			Tags:                   []string{"a", "b"},
