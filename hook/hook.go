@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -45,14 +46,18 @@ func transform(job *api.Job, options Options) (Result, error) {
 	if err := checkShape(job); err != nil {
 		return Result{}, err
 	}
+	if err := checkSize(job); err != nil {
+		return Result{}, err
+	}
 	rewritten, err := clone(job)
 	if err != nil {
 		return Result{}, fmt.Errorf("copy the job: %w", err)
 	}
 	var errs []error
 	result := Result{Job: rewritten}
+	jobWords := sync.OnceValue(func() map[string]bool { return words(rewritten.Meta) })
 	for _, g := range rewritten.TaskGroups {
-		group := group{TaskGroup: g, job: rewritten, options: options}
+		group := group{TaskGroup: g, job: rewritten, options: options, jobWords: jobWords, names: map[*api.Service]string{}}
 		errs = append(errs, group.rewrite())
 		result.Warnings = append(result.Warnings, group.warnings...)
 	}

@@ -65,7 +65,11 @@ func (p *proxy) direct(r *httputil.ProxyRequest) {
 // ServeHTTP implements http.Handler.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if carriesJob(r) && r.Body != http.NoBody {
-		if err := p.rewrite(r); err != nil {
+		switch err := p.rewrite(r); {
+		case err != nil && r.Context().Err() != nil:
+			p.sayWhy(w, r, err)
+			return
+		case err != nil:
 			p.refuse(w, r, err)
 			return
 		}
@@ -80,13 +84,11 @@ func (p *proxy) rewrite(r *http.Request) error {
 	b, err := readBody(r, p.limit)
 	var v verdict
 	if err == nil {
-		p.turns <- struct{}{}
-		v, err = p.hooked.rewriteBody(b.text, r.URL.Query())
-		<-p.turns
+		v, err = p.inTurn(r, b.text)
 	}
 	var unread *unreadError
 	switch {
-	case errors.As(err, &unread):
+	case errors.As(err, &unread) || r.Context().Err() != nil:
 		return err
 	case err != nil && p.onError == Pass:
 		note.job, note.reason = "passed", err.Error()
@@ -103,6 +105,18 @@ func (p *proxy) rewrite(r *http.Request) error {
 	setBody(r, v.body)
 	r.Header.Del("Content-Encoding") // it is unpacked
 	return nil
+}
+
+// inTurn waits until few enough jobs are rewritten. Who has left waits no more, and
+// nobody does when the server ends.
+func (p *proxy) inTurn(r *http.Request, text []byte) (verdict, error) {
+	select {
+	case p.turns <- struct{}{}:
+	case <-r.Context().Done():
+		return verdict{}, context.Cause(r.Context())
+	}
+	defer func() { <-p.turns }()
+	return p.hooked.rewriteBody(text, r.URL.Query())
 }
 
 // refuse answers in Nomad's place, and in its way.

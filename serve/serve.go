@@ -61,7 +61,8 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	s := &Server{config: config, nomad: nomad, listener: listener, cut: cut}
 	s.http = &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: 30 * time.Second, // and no other: streams last as long as they do
+		ReadHeaderTimeout: 30 * time.Second, // and none for what follows: streams last as long as they do
+		IdleTimeout:       10 * time.Minute, // else a client that forgets its connections keeps them
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          config.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 	}
