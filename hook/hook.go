@@ -112,8 +112,8 @@ func checkShape(job *api.Job) error {
 			}
 		}
 		for _, s := range g.Services {
-			if !proxyIsWhole(s) {
-				return fmt.Errorf("group %q, service %q: an upstream or exposed path of it is null; remove it", deref(g.Name), s.Name)
+			if !proxyIsWhole(s) || !sidecarTaskIsWhole(s) {
+				return fmt.Errorf("group %q, service %q: an upstream, an exposed path, or a network or device of its sidecar_task is null; remove it", deref(g.Name), s.Name)
 			}
 		}
 	}
@@ -126,6 +126,14 @@ func proxyIsWhole(s *api.Service) bool {
 	}
 	proxy := s.Connect.SidecarService.Proxy
 	return !hasNil(proxy.Upstreams) && !hasNil(exposedPaths(proxy))
+}
+
+func sidecarTaskIsWhole(s *api.Service) bool {
+	if s.Connect == nil || s.Connect.SidecarTask == nil || s.Connect.SidecarTask.Resources == nil {
+		return true
+	}
+	resources := s.Connect.SidecarTask.Resources
+	return !hasNil(resources.Networks) && !hasNil(resources.Devices)
 }
 
 func hasNil[T any](list []*T) bool {

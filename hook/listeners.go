@@ -118,7 +118,7 @@ func (g *group) withoutListeners() []any {
 	for _, s := range g.services {
 		config := maps.Clone(s.proxy().Config)
 		maps.DeleteFunc(config, func(key string, _ any) bool { return listenerNumbers[key] != nil })
-		said = append(said, config, s.Connect.SidecarTask)
+		said = append(said, config, s.Connect.SidecarTask, s.Connect.SidecarService.Meta, s.Connect.SidecarService.Tags)
 	}
 	for _, t := range g.Tasks {
 		said = append(said, t.Config, t.Env, t.Meta, t.Services, t.Templates)
