@@ -19,13 +19,17 @@ func checkSize(job *api.Job) error {
 	if !usesSidecars(job) {
 		return nil
 	}
-	all := len(job.Meta)
+	all, told := len(job.Meta), 0
 	for _, g := range job.TaskGroups {
 		parts := partsOf(g)
 		if parts > maxPartsOfGroup {
 			return &refusal{group: deref(g.Name), err: fmt.Errorf("it has %d services, checks, upstreams, tasks, ports and the like, and a group with Connect can have %d; divide it", parts, maxPartsOfGroup)}
 		}
 		all += parts
+		told += len(g.Tasks) * upstreamsOf(g)
+	}
+	if told > maxPartsOfJob {
+		return fmt.Errorf("the job's tasks would be told %d times of an upstream, as each task of a group is told of all of them, and %d can be; divide its groups", told, maxPartsOfJob)
 	}
 	if all > maxPartsOfJob {
 		return fmt.Errorf("the job has %d groups, services, checks, upstreams, tasks, ports and the like, and one with Connect can have %d; divide it", all, maxPartsOfJob)
@@ -64,6 +68,16 @@ func partsOf(g *api.TaskGroup) int {
 	}
 	for _, s := range services {
 		n += 1 + len(s.Checks) + partsOfProxy(s)
+	}
+	return n
+}
+
+// upstreamsOf counts those of a group's connect blocks.
+func upstreamsOf(g *api.TaskGroup) (n int) {
+	for _, s := range g.Services {
+		if s.Connect != nil && s.Connect.SidecarService != nil && s.Connect.SidecarService.Proxy != nil {
+			n += len(s.Connect.SidecarService.Proxy.Upstreams)
+		}
 	}
 	return n
 }

@@ -39,6 +39,20 @@ func TestRewrite_size(t *testing.T) {
 	must.NoError(t, err)
 }
 
+// Every task is told of every upstream: a short job would become one of gigabytes.
+func TestRewrite_sizeOfVariables(t *testing.T) {
+	t.Parallel()
+	job := parse(t, stanza.Job(stanza.Network+stanza.Web(stanza.Proxy(""))))
+	g := job.TaskGroups[0]
+	upstreams := slices.Repeat([]*api.ConsulUpstream{{DestinationName: "db"}}, 500)
+	g.Services[0].Connect.SidecarService.Proxy = &api.ConsulProxy{Upstreams: upstreams}
+	for i := range 500 {
+		g.Tasks = append(g.Tasks, api.NewTask(fmt.Sprint("t", i), "exec"))
+	}
+	_, err := Rewrite(job, Options{})
+	must.ErrorContains(t, err, "as each task of a group is told of all of them, and 10000 can be; divide its groups")
+}
+
 // Each port of Envoy's own JSON may want one of the group.
 func TestRewrite_sizeOfListeners(t *testing.T) {
 	t.Parallel()

@@ -139,10 +139,13 @@ func TestServe_passes(t *testing.T) {
 	t.Parallel()
 	n := newNomad(t, says(200, planned))
 	s := start(t, Config{Nomad: n.URL, OnError: Pass, limit: 1 << 20})
-	for _, body := range []string{inside(refused(t)), `{"Job":{"ID":7}}`} {
+	for _, body := range []string{inside(refusedTwice(t)), `{"Job":{"ID":7}}`} {
 		_, said := put(t, s.url+"/v1/jobs", body)
 		must.Eq(t, body, n.one(t).body)
 		must.StrContains(t, said, `1 warning:\n\n* the job was passed to Nomad without the hook, as the operator wants (-on-error=pass): `)
+		var answer struct{ Warnings string }
+		must.NoError(t, json.Unmarshal([]byte(said), &answer))
+		must.Eq(t, 2, strings.Count(answer.Warnings, "\n"), must.Sprint("a warning is a line"))
 	}
 	large := inside(`{"ID":"` + strings.Repeat("x", 2<<20) + `"}`)
 	put(t, s.url+"/v1/jobs", large)

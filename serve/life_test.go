@@ -175,6 +175,8 @@ func TestNew_mistakes(t *testing.T) {
 	}{
 		{Config{Nomad: "ftp://x"}, `-nomad: "ftp://x" is where Nomad's HTTP API is`},
 		{Config{Nomad: "http://"}, `-nomad: "http://"`},
+		{Config{Nomad: "http://x/nomad"}, "it is an address and no more"},
+		{Config{Nomad: "http://me:secret@x/"}, `-nomad: "http://me:xxxxx@x/" is where`},
 		{Config{Nomad: "http://x", Address: "nowhere"}, "-serve: listen tcp: address nowhere: missing port in address; it is an address of this machine"},
 		{Config{Nomad: "http://x", Address: file}, file + " is there, and no socket"},
 		{Config{Nomad: "http://x", TLS: TLS{CertFile: file}}, "-tls-cert and -tls-key belong together"},

@@ -92,7 +92,7 @@ func (p *proxy) rewrite(r *http.Request) error {
 		return err
 	case err != nil && p.onError == Pass:
 		note.job, note.reason = "passed", err.Error()
-		note.warnings = []string{"the job was passed to Nomad without the hook, as the operator wants (-on-error=pass): " + err.Error()}
+		note.warnings = []string{"the job was passed to Nomad without the hook, as the operator wants (-on-error=pass): " + oneLine(err.Error())}
 		b.asCame(r)
 		return nil
 	case err != nil:
@@ -118,6 +118,9 @@ func (p *proxy) inTurn(r *http.Request, text []byte) (verdict, error) {
 	defer func() { <-p.turns }()
 	return p.hooked.rewriteBody(text, r.URL.Query())
 }
+
+// oneLine is an error as one entry of a list or of a log.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // refuse answers in Nomad's place, and in its way.
 func (p *proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {

@@ -47,8 +47,13 @@ func newUpstream(address string, secured *api.TLSConfig) (*upstream, error) {
 	if err == nil && (target.Scheme != "http" && target.Scheme != "https" || target.Host == "") {
 		err = errors.New("it is none")
 	}
+	shown := u.name
+	if err == nil && (strings.Trim(target.Path, "/") != "" || target.User != nil || target.RawQuery != "") {
+		err = errors.New("it is an address and no more: Nomad's API is at /v1 there, and has no passwords")
+		shown = target.Redacted()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("-nomad: %q is where Nomad's HTTP API is, as http://127.0.0.1:4646, https://… or unix:///path: %w", u.name, err)
+		return nil, fmt.Errorf("-nomad: %q is where Nomad's HTTP API is, as http://127.0.0.1:4646, https://… or unix:///path: %w", shown, err)
 	}
 	u.target = &url.URL{Scheme: target.Scheme, Host: target.Host}
 	if err := api.ConfigureTLS(&http.Client{Transport: u.transport}, secured); err != nil {
