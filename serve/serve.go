@@ -57,6 +57,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if nomad.isAt(listener.Addr()) {
+		return nil, errors.Join(fmt.Errorf("-nomad: %s is where -serve listens, so no request would reach Nomad; give Nomad's own address, which NOMAD_ADDR may not be any more", config.Nomad), listener.Close())
+	}
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &Server{config: config, nomad: nomad, listener: listener, cut: cut}
 	s.http = &http.Server{

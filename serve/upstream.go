@@ -1,13 +1,17 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +64,27 @@ func newUpstream(address string, secured *api.TLSConfig) (*upstream, error) {
 		return nil, fmt.Errorf("read the certificates for Nomad (NOMAD_CACERT, NOMAD_CAPATH, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY): %w", err)
 	}
 	return u, nil
+}
+
+// isAt tells whether Nomad's address is the one that a listener has, as when
+// NOMAD_ADDR leads to the hook already: each request would come back without end.
+func (u *upstream) isAt(own net.Addr) bool {
+	if path, ok := socketPath(u.name); ok {
+		return own.Network() == "unix" && path == own.String()
+	}
+	at, err := netip.ParseAddrPort(own.String())
+	port := cmp.Or(u.target.Port(), map[string]string{"http": "80", "https": "443"}[u.target.Scheme])
+	if err != nil || port != strconv.Itoa(int(at.Port())) {
+		return false
+	}
+	here := []string{at.Addr().Unmap().String()}
+	switch ip := here[0]; {
+	case ip == "127.0.0.1" || ip == "::1":
+		here = append(here, "localhost")
+	case at.Addr().IsUnspecified():
+		here = append(here, "127.0.0.1", "::1", "localhost")
+	}
+	return slices.Contains(here, u.target.Hostname())
 }
 
 // socketPath is the path of an address that is a unix socket.
