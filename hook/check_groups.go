@@ -19,13 +19,15 @@ type contest struct {
 // groups is told of once.
 func groupsThatExclude(groups []*checked) []Finding {
 	var contests []contest
-	for _, port := range contested(groups) {
-		holders := holdersOf(port, groups)
-		isSame := func(c contest) bool { return slices.Equal(c.groups, holders) }
+	for _, p := range placesOf(groups) {
+		if len(p.holders) < 2 {
+			continue
+		}
+		isSame := func(c contest) bool { return slices.Equal(c.groups, p.holders) }
 		if i := slices.IndexFunc(contests, isSame); i >= 0 {
-			contests[i].taken = append(contests[i].taken, reservationOf(port, holders))
+			contests[i].taken = append(contests[i].taken, p.reservation)
 		} else {
-			contests = append(contests, contest{holders, []reservation{reservationOf(port, holders)}})
+			contests = append(contests, contest{p.holders, []reservation{p.reservation}})
 		}
 	}
 	var findings []Finding
@@ -35,37 +37,41 @@ func groupsThatExclude(groups []*checked) []Finding {
 	return findings
 }
 
-// contested are the places that more than one group reserves.
-func contested(groups []*checked) []string {
-	var all []string
+// place is a port of a node, the groups with sidecars that reserve it, and what is to
+// be said of it.
+type place struct {
+	reservation
+	holders []*checked
+}
+
+// placesOf are those of all groups, in the order of the job.
+func placesOf(groups []*checked) (all []*place) {
+	byName := map[string]*place{}
 	for _, g := range groups {
+		if len(g.proxies) == 0 {
+			continue
+		}
 		for _, r := range g.reservations() {
-			if at := placeOf(r.Port); len(holdersOf(at, groups)) > 1 && !slices.Contains(all, at) {
-				all = append(all, at)
+			at := placeOf(r.Port)
+			if byName[at] == nil {
+				byName[at] = &place{reservation: r}
+				all = append(all, byName[at])
 			}
+			byName[at].hold(g, r)
 		}
 	}
 	return all
 }
 
-// holdersOf are the groups with sidecars that reserve a place.
-func holdersOf(at string, groups []*checked) []*checked {
-	isThere := func(r reservation) bool { return placeOf(r.Port) == at }
-	isHolder := func(g *checked) bool { return len(g.proxies) > 0 && slices.ContainsFunc(g.reservations(), isThere) }
-	return slices.DeleteFunc(slices.Clone(groups), func(g *checked) bool { return !isHolder(g) })
-}
-
-// reservationOf is what is to be said of a place: an upstream can be moved with the
-// least effort.
-func reservationOf(at string, holders []*checked) (found reservation) {
-	for _, g := range holders {
-		for _, r := range g.reservations() {
-			if placeOf(r.Port) == at && (found.Value == 0 || found.upstream == "" && r.upstream != "") {
-				found = r
-			}
-		}
+// hold adds a group. An upstream can be moved with the least effort, and so goes
+// before what else is there.
+func (p *place) hold(g *checked, r reservation) {
+	if n := len(p.holders); n == 0 || p.holders[n-1] != g {
+		p.holders = append(p.holders, g)
 	}
-	return found
+	if p.upstream == "" && r.upstream != "" {
+		p.reservation = r
+	}
 }
 
 func (c contest) finding() Finding {

@@ -32,6 +32,7 @@ func (c *checked) reservations() []reservation {
 	for _, port := range portsOfGroup(c.before) {
 		written[port.Label] = port.Value
 	}
+	upstreams := c.upstreamsByPort()
 	var all []reservation
 	for _, port := range portsOfGroup(c.after) {
 		if port.Value == 0 || port.IgnoreCollision {
@@ -39,12 +40,8 @@ func (c *checked) reservations() []reservation {
 		}
 		earlier := written[port.Label] != 0 && isMadeUp(port.Label)
 		r := reservation{Port: port, group: deref(c.after.Name), made: written[port.Label] == 0 || earlier, earlier: earlier}
-		for _, p := range c.proxies {
-			for _, u := range p.upstreams {
-				if u.label == port.Label {
-					r.upstream, r.service = u.destination, p.service
-				}
-			}
+		if u, ok := upstreams[port.Label]; ok {
+			r.upstream, r.service = u.destination, u.service
 		}
 		all = append(all, r)
 	}
@@ -102,10 +99,13 @@ func (c *checked) unreservedUpstream() {
 	if c.mostInstances() < 2 && deref(c.update().Canary) == 0 || c.keptApart() {
 		return
 	}
+	reserved := map[string]bool{}
+	for _, r := range c.reservations() {
+		reserved[strconv.Itoa(r.Value)] = true
+	}
 	for _, p := range c.proxies {
 		for _, u := range p.upstreams {
-			isReserved := func(r reservation) bool { return strconv.Itoa(r.Value) == u.number }
-			if u.label != "" || u.number == "" || slices.ContainsFunc(c.reservations(), isReserved) {
+			if u.label != "" || u.number == "" || reserved[u.number] {
 				continue
 			}
 			c.find("unreserved-upstream", Finding{Task: p.task.Name, at: "config/sidecar_service/proxy/upstreams destination_name=" + u.destination + "/local_bind_port"},

@@ -19,6 +19,7 @@ type proxy struct {
 
 // boundUpstream is an upstream as the sidecar has it.
 type boundUpstream struct {
+	service     string // whose it is
 	destination string
 	label       string // of its port, if it has one
 	number      string // else
@@ -39,7 +40,7 @@ func proxiesOf(g *api.TaskGroup) []proxy {
 		for _, block := range blocks(sidecars[0]["proxy"]) {
 			for _, u := range blocks(block["upstreams"]) {
 				p.upstreams = append(p.upstreams, boundUpstream{
-					destination: asText(u["destination_name"]), label: asText(u["port"]),
+					service: p.service, destination: asText(u["destination_name"]), label: asText(u["port"]),
 					number: asText(u["local_bind_port"]), socket: asText(u["local_bind_socket_path"]),
 				})
 			}
@@ -56,6 +57,17 @@ func (c *checked) upstreams() []boundUpstream {
 		all = append(all, p.upstreams...)
 	}
 	return all
+}
+
+// upstreamsByPort are those that are on a port of the group, by its label.
+func (c *checked) upstreamsByPort() map[string]boundUpstream {
+	found := map[string]boundUpstream{}
+	for _, u := range c.upstreams() {
+		if u.label != "" {
+			found[u.label] = u
+		}
+	}
+	return found
 }
 
 // place is where apps find an upstream, as far as the job says it.

@@ -22,6 +22,9 @@
 //	bridge, cni/*          left to Nomad, whose own Connect does them
 //	none, or two blocks    refused
 //
+// A job with Connect and more parts than it would be rewritten in seconds is refused
+// (size.go).
+//
 // A kind = "connect-…" in a group without a network block is refused whether or
 // not the group has a connect block: it ends Nomad's client.
 //

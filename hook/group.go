@@ -21,6 +21,8 @@ type group struct {
 	moved          map[int]string  // numbers of Envoy's own listeners: the variables of the ports that they are on now
 	upstreamLabels map[int]string  // numbers of upstreams: the ports of the group that were mapped to them
 	words          map[string]bool // numbers that the group speaks of
+	jobWords       func() map[string]bool
+	names          map[*api.Service]string // in Consul
 }
 
 // service is a service with a sidecar. Its connect block is there until all of
@@ -35,6 +37,16 @@ type service struct {
 }
 
 func (g *group) name() string { return deref(g.Name) }
+
+// nameOf is the name that a service of the group has in Consul.
+func (g *group) nameOf(s *api.Service) string {
+	name, ok := g.names[s]
+	if !ok {
+		name = serviceName(g.job, g.name(), s)
+		g.names[s] = name
+	}
+	return name
+}
 
 func (g *group) refuse(format string, args ...any) error {
 	return &refusal{group: g.name(), err: fmt.Errorf(format, args...)}
@@ -160,7 +172,7 @@ func (g *group) onHostNetwork() (bool, error) {
 
 // find checks what holds for all that have a connect block.
 func (g *group) find(s *api.Service) (*service, error) {
-	found := &service{Service: s, group: g, name: serviceName(g.job, g.name(), s)}
+	found := &service{Service: s, group: g, name: g.nameOf(s)}
 	c := s.Connect
 	if c.SidecarService == nil && c.Gateway == nil {
 		return found, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -45,14 +46,18 @@ func transform(job *api.Job, options Options) (Result, error) {
 	if err := checkShape(job); err != nil {
 		return Result{}, err
 	}
+	if err := checkSize(job); err != nil {
+		return Result{}, err
+	}
 	rewritten, err := clone(job)
 	if err != nil {
 		return Result{}, fmt.Errorf("copy the job: %w", err)
 	}
 	var errs []error
 	result := Result{Job: rewritten}
+	jobWords := sync.OnceValue(func() map[string]bool { return words(rewritten.Meta) })
 	for _, g := range rewritten.TaskGroups {
-		group := group{TaskGroup: g, job: rewritten, options: options}
+		group := group{TaskGroup: g, job: rewritten, options: options, jobWords: jobWords, names: map[*api.Service]string{}}
 		errs = append(errs, group.rewrite())
 		result.Warnings = append(result.Warnings, group.warnings...)
 	}
@@ -107,8 +112,8 @@ func checkShape(job *api.Job) error {
 			}
 		}
 		for _, s := range g.Services {
-			if !proxyIsWhole(s) {
-				return fmt.Errorf("group %q, service %q: an upstream or exposed path of it is null; remove it", deref(g.Name), s.Name)
+			if !proxyIsWhole(s) || !sidecarTaskIsWhole(s) {
+				return fmt.Errorf("group %q, service %q: an upstream, an exposed path, or a network or device of its sidecar_task is null; remove it", deref(g.Name), s.Name)
 			}
 		}
 	}
@@ -121,6 +126,14 @@ func proxyIsWhole(s *api.Service) bool {
 	}
 	proxy := s.Connect.SidecarService.Proxy
 	return !hasNil(proxy.Upstreams) && !hasNil(exposedPaths(proxy))
+}
+
+func sidecarTaskIsWhole(s *api.Service) bool {
+	if s.Connect == nil || s.Connect.SidecarTask == nil || s.Connect.SidecarTask.Resources == nil {
+		return true
+	}
+	resources := s.Connect.SidecarTask.Resources
+	return !hasNil(resources.Networks) && !hasNil(resources.Devices)
 }
 
 func hasNil[T any](list []*T) bool {

@@ -104,12 +104,12 @@ func (g *group) speaksOf(number int) bool {
 	if g.words == nil {
 		g.words = words(g.withoutListeners())
 	}
-	return g.words[strconv.Itoa(number)]
+	return g.words[strconv.Itoa(number)] || g.jobWords()[strconv.Itoa(number)]
 }
 
-// withoutListeners is all of the group that may speak of a port by its number.
+// withoutListeners is all of the group, besides the job's meta, that may speak of a port by its number.
 func (g *group) withoutListeners() []any {
-	said := []any{g.job.Meta, g.Meta}
+	said := []any{g.Meta}
 	for _, s := range g.Services {
 		service := *s
 		service.Connect = nil
@@ -118,7 +118,7 @@ func (g *group) withoutListeners() []any {
 	for _, s := range g.services {
 		config := maps.Clone(s.proxy().Config)
 		maps.DeleteFunc(config, func(key string, _ any) bool { return listenerNumbers[key] != nil })
-		said = append(said, config, s.Connect.SidecarTask)
+		said = append(said, config, s.Connect.SidecarTask, s.Connect.SidecarService.Meta, s.Connect.SidecarService.Tags)
 	}
 	for _, t := range g.Tasks {
 		said = append(said, t.Config, t.Env, t.Meta, t.Services, t.Templates)

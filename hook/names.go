@@ -15,7 +15,6 @@ var (
 	meshName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 	variable    = regexp.MustCompile(`\$\{[a-zA-Z0-9_.-]+\}`)
-	notInEnv    = regexp.MustCompile(`[^A-Za-z0-9_]`)
 	notInLabels = regexp.MustCompile(`[^A-Za-z0-9-]`)
 )
 
@@ -30,6 +29,9 @@ func serviceName(job *api.Job, group string, s *api.Service) string {
 	if name == "" {
 		name = jobName + "-" + group
 	}
+	if !strings.Contains(name, "${") {
+		return name
+	}
 	values := map[string]*string{
 		"JOB":              &jobName,
 		"TASKGROUP":        &group,
@@ -38,8 +40,8 @@ func serviceName(job *api.Job, group string, s *api.Service) string {
 		"NOMAD_JOB_NAME":   &jobName,
 		"NOMAD_JOB_ID":     job.ID,
 		"NOMAD_GROUP_NAME": &group,
-		"NOMAD_NAMESPACE":  job.Namespace,
-		"NOMAD_REGION":     job.Region,
+		"NOMAD_NAMESPACE":  said(job.Namespace),
+		"NOMAD_REGION":     said(job.Region),
 	}
 	fill := func(text string) string {
 		return variable.ReplaceAllStringFunc(text, func(reference string) string {
@@ -96,7 +98,15 @@ func checkName(name string) error {
 }
 
 // envName is a name as it can be in the name of a variable.
-func envName(name string) string { return notInEnv.ReplaceAllString(name, "_") }
+func envName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		}
+		return '_'
+	}, name)
+}
 
 // labelName is a name as it can be in the label of a port.
 func labelName(name string) string { return notInLabels.ReplaceAllString(name, "-") }
@@ -113,6 +123,14 @@ func unique(name string, taken func(string) bool) string {
 		candidate = name + separator + strconv.Itoa(i)
 	}
 	return candidate
+}
+
+// said is a text that is not empty: Nomad puts its default in the place of one that is.
+func said(text *string) *string {
+	if deref(text) == "" {
+		return nil
+	}
+	return text
 }
 
 func pointer[T any](value T) *T { return &value }

@@ -82,7 +82,7 @@ func (s *service) appPort() int {
 func (s *service) twins() []*api.Service {
 	var twins []*api.Service
 	for _, other := range s.group.Services {
-		if other != s.Service && serviceName(s.group.job, s.group.name(), other) == s.name {
+		if other != s.Service && s.group.nameOf(other) == s.name {
 			twins = append(twins, other)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -41,7 +40,7 @@ func accessLog(log hclog.Logger, next http.Handler) http.Handler {
 				args = append(args, "job", n.job, "warnings", len(n.warnings))
 			}
 			if n.reason != "" {
-				args = append(args, "reason", strings.ReplaceAll(n.reason, "\n", "; "))
+				args = append(args, "reason", oneLine(n.reason))
 			}
 			log.Info("request", args...)
 		}()

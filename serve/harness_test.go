@@ -210,6 +210,13 @@ func refused(t *testing.T) string {
 	return jobOf(t, stanza.Network+stanza.Web(stanza.Proxy("transparent_proxy {}")))
 }
 
+// refusedTwice is one with two errors.
+func refusedTwice(t *testing.T) string {
+	t.Helper()
+	return strings.NewReplacer(`"Name":"web"`, `"Name":"Web"`).Replace(jobOf(t, stanza.Network+stanza.Web(stanza.Sidecar(""))+
+		"service {\n name = \"Up\"\n connect {\n sidecar_service {}\n }\n}"))
+}
+
 func inside(job string) string { return `{"Job":` + job + `}` }
 
 // jobIn is the job that a request has.

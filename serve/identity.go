@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -30,43 +31,79 @@ func nameOf(object map[string]any, key string) string {
 	return ""
 }
 
-// keyOf is the key of raw that has the name in known; empty for none.
-func keyOf(raw, known map[string]any, name string) string {
-	if _, ok := known[name]; !ok {
-		return ""
-	}
+// keysOf are the keys of raw by the names that they have in known.
+func keysOf(raw, known map[string]any) map[string]string {
+	keys := map[string]string{}
 	for key := range raw {
-		if is, ok := nameIn(known, raw, key); ok && is == name {
-			return key
+		if name, ok := nameIn(known, raw, key); ok {
+			keys[name] = key
 		}
 	}
-	return ""
+	return keys
 }
 
 // pair says for each entry of after which of before it is; -1 for a new one.
 // Tasks and services have names and ports have labels. What has none, or has got
-// another, is the equal one, or else that of its place.
+// another, is the equal one, or else that of its place. Lists may be long: each
+// entry is looked up, and not compared with all others.
 func pair(before, after []any) []int {
-	from := make([]int, len(after))
-	for i := range from {
-		from[i] = -1
+	p := &pairs{from: make([]int, len(after)), taken: make([]bool, len(before))}
+	for i := range p.from {
+		p.from[i] = -1
 	}
-	taken := make([]bool, len(before))
-	take := func(same func(i, j int) bool) {
-		for i := range after {
-			for j := range before {
-				if from[i] < 0 && !taken[j] && same(i, j) {
-					from[i], taken[j] = j, true
-				}
-			}
+	p.inPlace(before, after, func(i int) bool { return reflect.DeepEqual(after[i], before[i]) })
+	p.byKey(before, after, text)
+	p.byKey(before, after, identity)
+	if len(before) == len(after) {
+		p.inPlace(before, after, func(i int) bool { return isObject(after[i]) && isObject(before[i]) })
+	}
+	return p.from
+}
+
+// pairs are those that are found so far.
+type pairs struct {
+	from  []int
+	taken []bool
+}
+
+// inPlace takes entries that are at one place in both lists.
+func (p *pairs) inPlace(before, after []any, same func(int) bool) {
+	for i := range min(len(before), len(after)) {
+		if p.from[i] < 0 && !p.taken[i] && same(i) {
+			p.from[i], p.taken[i] = i, true
 		}
 	}
-	take(func(i, j int) bool { return reflect.DeepEqual(after[i], before[j]) })
-	take(func(i, j int) bool { return identity(after[i]) != "" && identity(after[i]) == identity(before[j]) })
-	if len(before) == len(after) {
-		take(func(i, j int) bool { return i == j && isObject(after[i]) && isObject(before[j]) })
+}
+
+// byKey takes entries with the same key, in their order; the empty key is none.
+func (p *pairs) byKey(before, after []any, key func(any) string) {
+	free := map[string][]int{}
+	for j, entry := range before {
+		if p.taken[j] {
+			continue
+		}
+		if k := key(entry); k != "" {
+			free[k] = append(free[k], j)
+		}
 	}
-	return from
+	for i, entry := range after {
+		if p.from[i] >= 0 || len(free) == 0 {
+			continue
+		}
+		if k := key(entry); len(free[k]) > 0 {
+			j := free[k][0]
+			p.from[i], p.taken[j], free[k] = j, true, free[k][1:]
+		}
+	}
+}
+
+// text is an entry as JSON, whose keys are in order.
+func text(entry any) string {
+	out, err := json.Marshal(entry)
+	if err != nil {
+		panic(err) // it comes from JSON
+	}
+	return string(out)
 }
 
 func isObject(value any) bool {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (h hooked) rewriteBody(body []byte, query url.Values) (verdict, error) {
 	if err != nil || !found {
 		return asItIs, err
 	}
-	job, warnings, err := h.rewriteJob(body[at.start:at.end], query)
+	job, warnings, err := h.rewriteJob(body[at.start:at.end], placeOf(body, query))
 	if err != nil {
 		return verdict{}, err
 	}
@@ -57,7 +58,7 @@ func findJob(body []byte) (at member, found bool, err error) {
 }
 
 // rewriteJob gives the job as it is after the hook; nil when it stays as it is.
-func (h hooked) rewriteJob(text []byte, query url.Values) (_ []byte, warnings []string, err error) {
+func (h hooked) rewriteJob(text []byte, at place) (_ []byte, warnings []string, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("the hook has a fault of its own, which this job brings out: %v", fault)
@@ -67,7 +68,7 @@ func (h hooked) rewriteJob(text []byte, query url.Values) (_ []byte, warnings []
 	if err := decode(text, &job); err != nil {
 		return nil, nil, fmt.Errorf("read the job as JSON of Nomad's API: %w; this program knows the API of Nomad 1.11", err)
 	}
-	submitted(job, query)
+	at.tell(job)
 	result, err := hook.Rewrite(job, h.options)
 	if err != nil {
 		return nil, nil, err
@@ -85,15 +86,31 @@ func (h hooked) rewriteJob(text []byte, query url.Values) (_ []byte, warnings []
 	return rewritten, warnings, err
 }
 
-// submitted tells the hook of namespace and region, which names can have in them:
-// those of the query hold, and not those of the job.
-func submitted(job *api.Job, query url.Values) {
-	if namespace := query.Get("namespace"); namespace != "" {
-		job.Namespace = &namespace
+// place is the namespace and the region that a request is for.
+type place struct{ Namespace, Region string }
+
+// placeOf reads it where Nomad does: in the query, and else beside the job.
+func placeOf(body []byte, query url.Values) place {
+	var at place
+	if err := decode(body, &at); err != nil {
+		at = place{} // Nomad says it
 	}
-	if region := query.Get("region"); region != "" {
-		job.Region = &region
+	at.Namespace = cmp.Or(query.Get("namespace"), at.Namespace)
+	at.Region = cmp.Or(query.Get("region"), at.Region)
+	return at
+}
+
+// tell tells the hook of the place, which names can have in them. It holds, and not
+// what the job says; a job of which nothing says it is in the namespace "default".
+func (at place) tell(job *api.Job) {
+	if at.Region != "" {
+		job.Region = &at.Region
 	}
+	if at.Namespace == "" && job.Namespace != nil {
+		at.Namespace = *job.Namespace
+	}
+	at.Namespace = cmp.Or(at.Namespace, api.DefaultNamespace)
+	job.Namespace = &at.Namespace
 }
 
 // decode keeps numbers as they are written, and passes by what it does not know.

@@ -24,7 +24,7 @@ func TestServe_rewrites(t *testing.T) {
 	for _, method := range []string{http.MethodPut, http.MethodPost} {
 		for _, path := range []string{
 			"/v1/jobs", "/v1/validate/job", "/v1/job/shop", "/v1/job/shop/plan",
-			"/v1/job/team%2Fshop/plan", "/v1/job/team/Shop.v2", "/v1/jobs?region=global&namespace=team",
+			"/v1/job/team%2Fshop/plan", "/v1/job/team/Shop.v2", "/v1/job/team/tag/shop", "/v1/job/team%2Ftag%2Fshop", "/v1/jobs?region=global&namespace=team",
 		} {
 			response, body := send(t, request(t, method, s.url+path, strings.NewReader(inside(meshed(t)))))
 			must.Eq(t, 200, response.StatusCode)
@@ -139,10 +139,13 @@ func TestServe_passes(t *testing.T) {
 	t.Parallel()
 	n := newNomad(t, says(200, planned))
 	s := start(t, Config{Nomad: n.URL, OnError: Pass, limit: 1 << 20})
-	for _, body := range []string{inside(refused(t)), `{"Job":{"ID":7}}`} {
+	for _, body := range []string{inside(refusedTwice(t)), `{"Job":{"ID":7}}`} {
 		_, said := put(t, s.url+"/v1/jobs", body)
 		must.Eq(t, body, n.one(t).body)
 		must.StrContains(t, said, `1 warning:\n\n* the job was passed to Nomad without the hook, as the operator wants (-on-error=pass): `)
+		var answer struct{ Warnings string }
+		must.NoError(t, json.Unmarshal([]byte(said), &answer))
+		must.Eq(t, 2, strings.Count(answer.Warnings, "\n"), must.Sprint("a warning is a line"))
 	}
 	large := inside(`{"ID":"` + strings.Repeat("x", 2<<20) + `"}`)
 	put(t, s.url+"/v1/jobs", large)
@@ -247,6 +250,27 @@ func TestServe_large(t *testing.T) {
 	response, _ = send(t, r)
 	must.Eq(t, http.StatusRequestEntityTooLarge, response.StatusCode)
 	must.SliceEmpty(t, n.got())
+}
+
+// Names of services can have the namespace in them. Nomad looks for it in the query,
+// then beside the job, then in it, and takes "default" when nothing says it.
+func TestServe_namespaceOf(t *testing.T) {
+	t.Parallel()
+	n := newNomad(t, says(200, planned))
+	s := start(t, Config{Nomad: n.URL, Hook: hook.Options{DynamicPorts: true}})
+	for _, tc := range []struct {
+		query, beside, inJob string
+		want                 string
+	}{
+		{"?namespace=team", "other", "third", "web-team"},
+		{"", "team", "other", "web-team"},
+		{"", "", "team", "web-team"},
+		{"", "", "", "web-default"},
+	} {
+		job := with(t, strings.ReplaceAll(meshed(t), `"Name":"web"`, `"Name":"web-${NOMAD_NAMESPACE}"`), "Namespace", tc.inJob)
+		put(t, s.url+"/v1/jobs"+tc.query, `{"Namespace":"`+tc.beside+`","Job":`+job+`}`)
+		must.Eq(t, tc.want, jobIn(t, n.one(t).body).TaskGroups[0].Services[0].Name, must.Sprint(tc))
+	}
 }
 
 // Names of services can have the namespace in them, which a query says.

@@ -5,12 +5,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
 )
 
@@ -37,6 +39,33 @@ func TestServe_drains(t *testing.T) {
 	must.Eq(t, "last words\n", string(body))
 	must.NoError(t, response.Body.Close())
 	must.NoError(t, <-ended)
+}
+
+// A job that waits for its turn is given up when its client is, and when the server
+// ends: Nomad does not see it, and a client that is still there hears why.
+func TestProxy_turn(t *testing.T) {
+	t.Parallel()
+	n := newNomad(t, says(200, planned))
+	nomad, err := newUpstream(n.URL, nil)
+	must.NoError(t, err)
+	p := newProxy(nomad, Config{Log: hclog.NewNullLogger()})
+	for range cap(p.turns) {
+		p.turns <- struct{}{}
+	}
+	for cause, want := range map[error]string{errEnding: "the server before Nomad ends", nil: ""} {
+		r := request(t, http.MethodPut, n.URL+"/v1/jobs", strings.NewReader(inside(meshed(t))))
+		ctx, cut := context.WithCancelCause(r.Context())
+		answer := httptest.NewRecorder()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			p.ServeHTTP(answer, r.WithContext(ctx))
+		}()
+		cut(cause)
+		<-ended
+		must.StrContains(t, answer.Body.String(), want)
+		must.SliceEmpty(t, n.got())
+	}
 }
 
 // What does not end in time is cut off: streams, terminals, and queries that wait.
@@ -146,6 +175,8 @@ func TestNew_mistakes(t *testing.T) {
 	}{
 		{Config{Nomad: "ftp://x"}, `-nomad: "ftp://x" is where Nomad's HTTP API is`},
 		{Config{Nomad: "http://"}, `-nomad: "http://"`},
+		{Config{Nomad: "http://x/nomad"}, "it is an address and no more"},
+		{Config{Nomad: "http://me:secret@x/"}, `-nomad: "http://me:xxxxx@x/" is where`},
 		{Config{Nomad: "http://x", Address: "nowhere"}, "-serve: listen tcp: address nowhere: missing port in address; it is an address of this machine"},
 		{Config{Nomad: "http://x", Address: file}, file + " is there, and no socket"},
 		{Config{Nomad: "http://x", TLS: TLS{CertFile: file}}, "-tls-cert and -tls-key belong together"},

@@ -113,9 +113,10 @@ func (m *merger) object(path string, raw, before, after map[string]any) map[stri
 			out[key] = value
 		}
 	}
+	said := keysOf(raw, before)
 	for name, now := range after {
 		was, known := before[name]
-		if keyOf(raw, before, name) == "" && (!known || !reflect.DeepEqual(was, now)) {
+		if _, isSaid := said[name]; !isSaid && (!known || !reflect.DeepEqual(was, now)) {
 			out[name] = now
 		}
 	}

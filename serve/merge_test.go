@@ -58,7 +58,7 @@ func TestMerge_keepsTheUnknown(t *testing.T) {
 	for _, row := range stanza.Rows() {
 		options := hook.Options{DynamicPorts: row.Dynamic}
 		job := jobOf(t, row.Group)
-		want, _, err := hooked{options: options}.rewriteJob([]byte(job), nil)
+		want, _, err := hooked{options: options}.rewriteJob([]byte(job), place{})
 		must.NoError(t, err, must.Sprint(row.Name))
 		if want == nil {
 			continue // it is not rewritten
@@ -69,7 +69,7 @@ func TestMerge_keepsTheUnknown(t *testing.T) {
 		sprinkle(raw, &sprinkled)
 		text, err := json.Marshal(raw)
 		must.NoError(t, err)
-		got, _, err := hooked{options: options}.rewriteJob(text, nil)
+		got, _, err := hooked{options: options}.rewriteJob(text, place{})
 		if err != nil {
 			must.StrContains(t, err.Error(), "the rewrite would lose what this program does not know, as a newer Nomad may: Job.TaskGroups", must.Sprint(row.Name))
 			refused++
@@ -88,7 +88,7 @@ func TestMerge_cases(t *testing.T) {
 	t.Parallel()
 	job := jobOf(t, stanza.Network+stanza.Web(stanza.Upstream()))
 	job = strings.NewReplacer(`"TaskGroups"`, `"taskgroups"`, `"Services"`, `"SERVICES"`, `"Connect"`, `"connect"`, `"Networks"`, `"networks"`, `"Env":null`, `"env":{"a":"1","A":"2"}`).Replace(job)
-	text, _, err := hooked{}.rewriteJob([]byte(job), nil)
+	text, _, err := hooked{}.rewriteJob([]byte(job), place{})
 	must.NoError(t, err)
 	must.StrContains(t, string(text), `"taskgroups":[`)
 	var got *api.Job
@@ -105,7 +105,7 @@ func TestMerge_cases(t *testing.T) {
 func TestMerge_twice(t *testing.T) {
 	t.Parallel()
 	job := strings.Replace(jobOf(t, stanza.Network+stanza.Web(stanza.Sidecar(""))), `"Networks":`, `"networks":[{"Mode":"none"}],"Networks":`, 1)
-	_, _, err := hooked{}.rewriteJob([]byte(job), nil)
+	_, _, err := hooked{}.rewriteJob([]byte(job), place{})
 	must.ErrorContains(t, err, "the job says one thing twice, in keys that differ in upper and lower case")
 }
 
@@ -113,7 +113,7 @@ func TestMerge_twice(t *testing.T) {
 func TestMerge_numbers(t *testing.T) {
 	t.Parallel()
 	job := with(t, meshed(t), "TaskGroups.0.Tasks.0.Config", json.RawMessage(`{"big":123456789012345678901234567890,"real":1.50}`))
-	text, _, err := hooked{}.rewriteJob([]byte(job), nil)
+	text, _, err := hooked{}.rewriteJob([]byte(job), place{})
 	must.NoError(t, err)
 	must.StrContains(t, string(text), `"big":123456789012345678901234567890`)
 	must.StrContains(t, string(text), `"real":1.50`)

@@ -109,7 +109,7 @@ func TestServe_streams(t *testing.T) {
 	must.ErrorIs(t, err, io.EOF)
 	must.NoError(t, response.Body.Close())
 
-	must.Zero(t, s.http.ReadTimeout+s.http.WriteTimeout+s.http.IdleTimeout, must.Sprint("a query may wait for five minutes and a sixteenth"))
+	must.Zero(t, s.http.ReadTimeout+s.http.WriteTimeout, must.Sprint("a query may wait for five minutes and a sixteenth"))
 	must.Zero(t, s.nomad.transport.ResponseHeaderTimeout)
 }
 

@@ -65,7 +65,11 @@ func (p *proxy) direct(r *httputil.ProxyRequest) {
 // ServeHTTP implements http.Handler.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if carriesJob(r) && r.Body != http.NoBody {
-		if err := p.rewrite(r); err != nil {
+		switch err := p.rewrite(r); {
+		case err != nil && r.Context().Err() != nil:
+			p.sayWhy(w, r, err)
+			return
+		case err != nil:
 			p.refuse(w, r, err)
 			return
 		}
@@ -80,17 +84,15 @@ func (p *proxy) rewrite(r *http.Request) error {
 	b, err := readBody(r, p.limit)
 	var v verdict
 	if err == nil {
-		p.turns <- struct{}{}
-		v, err = p.hooked.rewriteBody(b.text, r.URL.Query())
-		<-p.turns
+		v, err = p.inTurn(r, b.text)
 	}
 	var unread *unreadError
 	switch {
-	case errors.As(err, &unread):
+	case errors.As(err, &unread) || r.Context().Err() != nil:
 		return err
 	case err != nil && p.onError == Pass:
 		note.job, note.reason = "passed", err.Error()
-		note.warnings = []string{"the job was passed to Nomad without the hook, as the operator wants (-on-error=pass): " + err.Error()}
+		note.warnings = []string{"the job was passed to Nomad without the hook, as the operator wants (-on-error=pass): " + oneLine(err.Error())}
 		b.asCame(r)
 		return nil
 	case err != nil:
@@ -104,6 +106,21 @@ func (p *proxy) rewrite(r *http.Request) error {
 	r.Header.Del("Content-Encoding") // it is unpacked
 	return nil
 }
+
+// inTurn waits until few enough jobs are rewritten. Who has left waits no more, and
+// nobody does when the server ends.
+func (p *proxy) inTurn(r *http.Request, text []byte) (verdict, error) {
+	select {
+	case p.turns <- struct{}{}:
+	case <-r.Context().Done():
+		return verdict{}, context.Cause(r.Context())
+	}
+	defer func() { <-p.turns }()
+	return p.hooked.rewriteBody(text, r.URL.Query())
+}
+
+// oneLine is an error as one entry of a list or of a log.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // refuse answers in Nomad's place, and in its way.
 func (p *proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -30,16 +31,6 @@ func carriesJob(r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	for _, ending := range otherEndings {
-		if strings.HasSuffix(id, ending) {
-			return false
-		}
-	}
-	return !isTag(id)
-}
-
-// isTag tells whether a path below /v1/job/ is <id>/tag/<name>.
-func isTag(path string) bool {
-	parts := strings.Split(path, "/")
-	return len(parts) == 3 && parts[1] == "tag"
+	isAnother := func(ending string) bool { return strings.HasSuffix(id, ending) }
+	return !slices.ContainsFunc(otherEndings, isAnother)
 }

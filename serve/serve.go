@@ -57,11 +57,15 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if nomad.isAt(listener.Addr()) {
+		return nil, errors.Join(fmt.Errorf("-nomad: %s is where -serve listens, so no request would reach Nomad; give Nomad's own address, which NOMAD_ADDR may not be any more", config.Nomad), listener.Close())
+	}
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &Server{config: config, nomad: nomad, listener: listener, cut: cut}
 	s.http = &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: 30 * time.Second, // and no other: streams last as long as they do
+		ReadHeaderTimeout: 30 * time.Second, // and none for what follows: streams last as long as they do
+		IdleTimeout:       10 * time.Minute, // else a client that forgets its connections keeps them
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          config.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 	}

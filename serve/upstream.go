@@ -1,13 +1,17 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,14 +51,40 @@ func newUpstream(address string, secured *api.TLSConfig) (*upstream, error) {
 	if err == nil && (target.Scheme != "http" && target.Scheme != "https" || target.Host == "") {
 		err = errors.New("it is none")
 	}
+	shown := u.name
+	if err == nil && (strings.Trim(target.Path, "/") != "" || target.User != nil || target.RawQuery != "") {
+		err = errors.New("it is an address and no more: Nomad's API is at /v1 there, and has no passwords")
+		shown = target.Redacted()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("-nomad: %q is where Nomad's HTTP API is, as http://127.0.0.1:4646, https://… or unix:///path: %w", u.name, err)
+		return nil, fmt.Errorf("-nomad: %q is where Nomad's HTTP API is, as http://127.0.0.1:4646, https://… or unix:///path: %w", shown, err)
 	}
 	u.target = &url.URL{Scheme: target.Scheme, Host: target.Host}
 	if err := api.ConfigureTLS(&http.Client{Transport: u.transport}, secured); err != nil {
 		return nil, fmt.Errorf("read the certificates for Nomad (NOMAD_CACERT, NOMAD_CAPATH, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY): %w", err)
 	}
 	return u, nil
+}
+
+// isAt tells whether Nomad's address is the one that a listener has, as when
+// NOMAD_ADDR leads to the hook already: each request would come back without end.
+func (u *upstream) isAt(own net.Addr) bool {
+	if path, ok := socketPath(u.name); ok {
+		return own.Network() == "unix" && path == own.String()
+	}
+	at, err := netip.ParseAddrPort(own.String())
+	port := cmp.Or(u.target.Port(), map[string]string{"http": "80", "https": "443"}[u.target.Scheme])
+	if err != nil || port != strconv.Itoa(int(at.Port())) {
+		return false
+	}
+	here := []string{at.Addr().Unmap().String()}
+	switch ip := here[0]; {
+	case ip == "127.0.0.1" || ip == "::1":
+		here = append(here, "localhost")
+	case at.Addr().IsUnspecified():
+		here = append(here, "127.0.0.1", "::1", "localhost")
+	}
+	return slices.Contains(here, u.target.Hostname())
 }
 
 // socketPath is the path of an address that is a unix socket.
