@@ -35,8 +35,12 @@ const execTime = 10 * time.Second
 type failure [8]byte
 
 // fork makes the child, and gives where it will say that it has failed. It says nothing
-// when it has become the program, or has ended.
+// when it has become the program, or has ended. The end that it says it at is nobody
+// else's at any time: another child that is held would keep this one from being heard.
 func (b *birth) fork() (pid int, said *os.File, err error) {
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
+	defer b.close() // the child has what it needs
 	said, own, err := os.Pipe()
 	if err != nil {
 		return 0, nil, fmt.Errorf("make a pipe to a child: %w", err)
@@ -55,12 +59,10 @@ func (b *birth) fork() (pid int, said *os.File, err error) {
 }
 
 // forkQuietly forks while no signal reaches this thread: its handlers are those of a
-// program of many threads, of which the child has one.
+// program of many threads, of which the child has one. ForkLock is held.
 func (b *birth) forkQuietly(report uintptr) (pid int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	syscall.ForkLock.Lock()
-	defer syscall.ForkLock.Unlock()
 	all := ^uint64(0)
 	setMask(&all, b.mask)
 	child, errno := forkThread(&b.origin, b.steps, report)

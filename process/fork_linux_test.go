@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,6 +47,38 @@ func TestStart_held(t *testing.T) {
 	must.ErrorContains(t, err, "user "+somebody.Name)
 	must.Len(t, 1, stuck)
 	eventually(t, func() bool { return unix.Kill(stuck[0], 0) == unix.ESRCH })
+}
+
+// One that is held has no part in how others are heard, where it cannot close what is theirs, either.
+func TestStart_heldBeside(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(publicDir(t), "leased")
+	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	lease, err := os.Open(path)
+	must.NoError(t, err)
+	defer func() { _ = lease.Close() }()
+	_, err = unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	must.NoError(t, err)
+
+	const others = 64
+	dir, started := openDir(t, "/"), make(chan error, others)
+	for range others {
+		go func() { started <- startsAndEnds(dir) }()
+	}
+	held := make(chan error, 1)
+	goOnOwnThread(func() {
+		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+		if err = errors.Join(err, forbid(unix.SYS_CLOSE_RANGE)); err == nil {
+			_, err = Start(Launch{Path: path, Dir: dir})
+		}
+		held <- err
+	})
+	for range others {
+		must.NoError(t, <-started)
+	}
+	_, err = unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // to close it is not enough: the child has it, too
+	must.NoError(t, err)
+	must.NoError(t, <-held)
 }
 
 func startsAndEnds(dir *os.File) error {
