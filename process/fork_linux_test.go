@@ -143,3 +143,32 @@ func TestStart_inherits(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, strings.Fields("SigBlk: 0000000000000000 SigIgn: 0000000000000000 0 1 2"), strings.Fields(string(got.Stdout)))
 }
+
+// What an agent was given to hand on (AmbientCapabilities of a systemd unit, or the
+// inheritable ones of a container) is not handed on.
+func TestStart_handsNothingOn(t *testing.T) {
+	t.Parallel()
+	if !hasCapability(unix.CAP_SETPCAP) {
+		t.Skip("there is nothing to hand on")
+	}
+	l := shell(t, Cgroup{}, "while read -r line; do case $line in CapInh*|CapPrm*|CapAmb*) echo $line;; esac; done < /proc/$$/status")
+	var got Result
+	must.NoError(t, onOwnThread(func() (err error) {
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		if err := unix.Capget(&header, &sets[0]); err != nil {
+			return err
+		}
+		sets[0].Inheritable = 1 << unix.CAP_KILL
+		if err := unix.Capset(&header, &sets[0]); err != nil {
+			return err
+		}
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_KILL, 0, 0); err != nil {
+			return err
+		}
+		got, err = Run(t.Context(), l, ample)
+		return err
+	}))
+	const none = "0000000000000000"
+	must.Eq(t, "CapInh: "+none+" CapPrm: "+none+" CapAmb: "+none, strings.Join(strings.Fields(string(got.Stdout)), " "))
+}
