@@ -19,6 +19,7 @@ func (s *Sidecar) checkPortOpen(_ context.Context, network process.Network, p Po
 	if err != nil {
 		return nil //nolint:nilerr // the program will say what is wrong with it
 	}
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	return p.unfit(network.Do(func() error { return bindAs(s.spec.Run.User, at) }), wayOut)
 }
 
