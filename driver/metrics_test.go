@@ -97,3 +97,22 @@ func TestScrapePorts_found(t *testing.T) {
 	s.release("b")
 	must.MapEmpty(t, s.taken)
 }
+
+// Who takes Envoy over, and has it found with a bootstrap of another making, gets no ports of
+// others, nor all that there are.
+func TestScrapePorts_impostor(t *testing.T) {
+	t.Parallel()
+	var s scrapePorts
+	honest := scrapeUse{"honest", "key"}
+	port, err := s.get(t.Context(), honest, "place", "127.0.0.1", usualMetricsPorts)
+	must.NoError(t, err)
+	var all []sidecar.StaticListener
+	for number := usualMetricsPorts.first; number <= usualMetricsPorts.last; number++ {
+		all = append(all, sidecar.StaticListener{Key: "key", Made: true, Port: sidecar.Port{Number: number}})
+	}
+	s.found("impostor", all)
+	must.MapLen(t, 2, s.taken)
+	again, err := s.get(t.Context(), honest, "place", "127.0.0.1", usualMetricsPorts)
+	must.NoError(t, err)
+	must.Eq(t, port, again)
+}

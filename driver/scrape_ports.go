@@ -67,12 +67,19 @@ func (s *scrapePorts) search(ctx context.Context, use scrapeUse, place, address 
 	return 0, fmt.Errorf("find a port for %s: none from %d to %d is free at %s (%w); give the plugin's config other ports, metrics { port_min = … port_max = … }", use.key, among.first, among.last, address, err)
 }
 
-// note takes down that a task has a port.
+// note takes down that a task has a port, and none for the same use any more. Another that
+// has it stays.
 func (s *scrapePorts) note(use scrapeUse, port int) {
 	if s.of == nil {
 		s.of, s.taken = map[scrapeUse]int{}, map[int]scrapeUse{}
 	}
-	s.of[use], s.taken[port] = port, use
+	if before, ok := s.of[use]; ok && s.taken[before] == use {
+		delete(s.taken, before)
+	}
+	s.of[use] = port
+	if _, others := s.taken[port]; !others {
+		s.taken[port] = use
+	}
 }
 
 // found takes down what a task has that was found running.
