@@ -58,6 +58,14 @@ func (b *birth) fork() (pid int, said *os.File, err error) {
 	return pid, said, nil
 }
 
+// Unshared runs f while no child is made, which would have what f opens until it is the
+// program: a port, say, that is to be free again. f must be short.
+func Unshared(f func() error) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return f()
+}
+
 // forkQuietly forks while no signal reaches this thread: its handlers are those of a
 // program of many threads, of which the child has one. ForkLock is held.
 func (b *birth) forkQuietly(report uintptr) (pid int, err error) {

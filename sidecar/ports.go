@@ -31,15 +31,15 @@ var ErrPortInUse = errors.New("is already in use by another process")
 // CheckPortFree fails when somebody listens on the port, and then says what to do. Two
 // programs of one user would share it silently (SO_REUSEPORT) and split its traffic.
 func CheckPortFree(ctx context.Context, network process.Network, p Port, wayOut string) error {
-	err := network.Do(func() error {
+	listen := func() error {
 		var config net.ListenConfig
 		l, err := config.Listen(ctx, p.family(), p.HostPort())
 		if err != nil {
 			return err
 		}
 		return l.Close()
-	})
-	return p.unfit(err, wayOut)
+	}
+	return p.unfit(network.Do(func() error { return process.Unshared(listen) }), wayOut)
 }
 
 // unfit says why the port cannot be had; nil when it can.

@@ -20,7 +20,8 @@ func (s *Sidecar) checkPortOpen(_ context.Context, network process.Network, p Po
 		return nil //nolint:nilerr // the program will say what is wrong with it
 	}
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-	return p.unfit(network.Do(func() error { return bindAs(s.spec.Run.User, at) }), wayOut)
+	bind := func() error { return bindAs(s.spec.Run.User, at) }
+	return p.unfit(network.Do(func() error { return process.Unshared(bind) }), wayOut)
 }
 
 // bindAs binds a socket as the program's user does who shares the address, and closes it. The
