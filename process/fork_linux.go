@@ -123,7 +123,7 @@ func (b *birth) await(said *os.File) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the kernel did not execute it within %s, and it was killed: somebody holds the file (a lease, a file system that does not answer) or stops the processes of user %s", execTime, b.User.Name)
+		return fmt.Errorf("the kernel did not execute it within %s, and it was killed: somebody holds the file (a lease, a file system that does not answer), %sor the machine is overloaded", execTime, b.stopped())
 	case err != nil:
 		return fmt.Errorf("hear of its start: %w", err)
 	}
@@ -132,4 +132,12 @@ func (b *birth) await(said *os.File) error {
 		return Hint(errno, b.User)
 	}
 	return fmt.Errorf("%w: %w", failed.doing, errno)
+}
+
+// stopped is what else may hold up a child that is another user's, as a clause.
+func (b *birth) stopped() string {
+	if !b.User.Switch {
+		return ""
+	}
+	return fmt.Sprintf("or stops the processes of user %s, ", b.User.Name)
 }
