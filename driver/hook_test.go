@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,6 +13,9 @@ import (
 
 	"nomad-driver-connect/hook"
 )
+
+// portVariable is a number of Nomad's that is a whole value.
+var portVariable = regexp.MustCompile(`"\$\{NOMAD_(HOST_)?PORT_\w+\}"`)
 
 // hooked are the configs of this driver's tasks in a job that the hook rewrote,
 // as the driver gets them.
@@ -32,7 +36,8 @@ func hooked(t *testing.T, file string) []TaskConfig {
 			text, err := json.Marshal(task)
 			must.NoError(t, err)
 			var config TaskConfig
-			escaped := strings.ReplaceAll(string(text), "${NOMAD_", "$${NOMAD_") // Nomad's client would fill them in
+			text = portVariable.ReplaceAll(text, []byte(`"7400"`)) // Nomad's client would fill them in
+			escaped := strings.NewReplacer("${NOMAD_", "$${NOMAD_", "${meta.", "$${meta.").Replace(string(text))
 			hclutils.NewConfigParser(taskConfigSpec()).ParseJson(t, escaped, &config)
 			_, err = kindOf(config)
 			must.NoError(t, err)
@@ -62,6 +67,9 @@ func TestHook_fitsSchema(t *testing.T) {
 		Envoy:   &EnvoyConfig{LogLevel: "debug", Args: []string{"--disable-extensions", "x"}},
 		Ready:   &ReadyConfig{Timeout: "10s"},
 		Drain:   &DrainConfig{Timeout: "5s"},
+
+		NodeMeta: &NodeMeta{LogLevel: "${meta.connect.log_level}", Concurrency: "${meta.connect.proxy_concurrency}"},
+
 		SidecarService: &SidecarService{
 			Port:                   "mesh",
 			Tags:                   []string{"a", "b"},
