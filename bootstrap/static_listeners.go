@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"slices"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -40,7 +42,8 @@ func ListenerKey(name string, config map[string]any) string {
 }
 
 // StaticListeners finds those of a bootstrap, whoever wrote it. It leaves out what is no
-// fixed port: sockets of other kinds, and listeners that others hand connections to.
+// fixed port of this machine: sockets of other kinds, listeners that others hand connections
+// to, and those that need not have the address, as of a machine that may be taken over.
 func StaticListeners(content []byte) []StaticListener {
 	var root map[string]json.RawMessage
 	if json.Unmarshal(content, &root) != nil {
@@ -60,7 +63,7 @@ func StaticListeners(content []byte) []StaticListener {
 // staticListener gives the addresses of one listener.
 func staticListener(item json.RawMessage) []StaticListener {
 	var l map[string]json.RawMessage
-	if json.Unmarshal(item, &l) != nil || isFalse(l, "bind_to_port", "bindToPort") {
+	if json.Unmarshal(item, &l) != nil || is(l, "false", "bind_to_port", "bindToPort") || is(l, "true", "freebind", "transparent") {
 		return nil
 	}
 	addresses := []json.RawMessage{l["address"]}
@@ -95,18 +98,13 @@ func itemsOf(text json.RawMessage) []json.RawMessage {
 	return items
 }
 
-func isFalse(object map[string]json.RawMessage, names ...string) bool {
-	for _, name := range names {
-		var value any
-		if json.Unmarshal(object[name], &value) == nil && (value == false || value == "false") {
-			return true
-		}
-	}
-	return false
+// is tells whether one of the names has a truth value, which Envoy reads from a text, too.
+func is(object map[string]json.RawMessage, value string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.Trim(string(object[name]), "\"") == value })
 }
 
 // tcpAddress is where a listener takes TCP connections; ok is false for one that does not,
-// and for one whose port the kernel chooses.
+// for one whose port the kernel chooses, and for one in another network.
 func tcpAddress(text json.RawMessage) (at netip.AddrPort, ok bool) {
 	var address corev3.Address
 	if len(text) == 0 || protojson.Unmarshal(text, &address) != nil {
@@ -114,7 +112,7 @@ func tcpAddress(text json.RawMessage) (at netip.AddrPort, ok bool) {
 	}
 	socket := address.GetSocketAddress()
 	ip, err := netip.ParseAddr(socket.GetAddress())
-	if err != nil || socket.GetProtocol() != corev3.SocketAddress_TCP || socket.GetPortValue() == 0 {
+	if err != nil || socket.GetProtocol() != corev3.SocketAddress_TCP || socket.GetPortValue() == 0 || socket.GetNetworkNamespaceFilepath() != "" {
 		return at, false
 	}
 	return netip.AddrPortFrom(ip, uint16(socket.GetPortValue())), true

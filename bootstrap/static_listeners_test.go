@@ -27,6 +27,10 @@ func TestStaticListeners(t *testing.T) {
 		{"no port", `{"static_resources": {"listeners": [{"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}]}}`, nil},
 		{"a pipe", `{"static_resources": {"listeners": [{"address": {"pipe": {"path": "x"}}}]}}`, nil},
 		{"not bound", `{"static_resources": {"listeners": [{"bind_to_port": false, "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}}}]}}`, nil},
+		{"not bound, as a text", `{"static_resources": {"listeners": [{"bindToPort": "false", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}}}]}}`, nil},
+		{"an address that may come later", `{"static_resources": {"listeners": [{"freebind": true, "address": {"socket_address": {"address": "192.0.2.1", "port_value": 1}}}]}}`, nil},
+		{"an address of others", `{"static_resources": {"listeners": [{"transparent": true, "address": {"socket_address": {"address": "192.0.2.1", "port_value": 1}}}]}}`, nil},
+		{"another network", `{"static_resources": {"listeners": [{"address": {"socket_address": {"address": "127.0.0.1", "port_value": 1, "network_namespace_filepath": "/run/netns/x"}}}]}}`, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

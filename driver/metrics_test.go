@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"testing"
@@ -59,4 +60,59 @@ func TestScrapePorts(t *testing.T) {
 	s.release("0")
 	_, err = s.get(t.Context(), scrapeUse{"late", "key"}, "place", address, among)
 	must.NoError(t, err)
+}
+
+// An address that nobody can have is told of as that, and who has ended takes no port.
+func TestScrapePorts_none(t *testing.T) {
+	t.Parallel()
+	var s scrapePorts
+	_, err := s.get(t.Context(), scrapeUse{"a", "envoy_stats_bind_addr"}, "place", "192.0.2.1", usualMetricsPorts)
+	must.ErrorContains(t, err, "find a port for envoy_stats_bind_addr: the address of port 192.0.2.1:")
+	must.ErrorContains(t, err, "does not belong to this machine; correct the address, which is bind_address of the plugin's config")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = s.get(ended, scrapeUse{"a", "key"}, "place", "127.0.0.1", usualMetricsPorts)
+	must.ErrorIs(t, err, context.Canceled)
+	must.MapEmpty(t, s.of)
+}
+
+// Of two that were found with one port, which an earlier plugin had no objection to, the
+// next start of one takes another.
+func TestScrapePorts_found(t *testing.T) {
+	t.Parallel()
+	var s scrapePorts
+	both := []sidecar.StaticListener{{Key: "key", Made: true, Port: sidecar.Port{Number: 9102}}}
+	ports := map[int]bool{}
+	for _, id := range []string{"a", "b"} {
+		s.found(id, both)
+	}
+	for _, id := range []string{"a", "b"} {
+		port, err := s.get(t.Context(), scrapeUse{id, "key"}, "place", "127.0.0.1", usualMetricsPorts)
+		must.NoError(t, err)
+		ports[port] = true
+	}
+	must.MapLen(t, 2, ports)
+	must.MapContainsKey(t, ports, 9102)
+	s.release("a")
+	s.release("b")
+	must.MapEmpty(t, s.taken)
+}
+
+// Who takes Envoy over, and has it found with a bootstrap of another making, gets no ports of
+// others, nor all that there are.
+func TestScrapePorts_impostor(t *testing.T) {
+	t.Parallel()
+	var s scrapePorts
+	honest := scrapeUse{"honest", "key"}
+	port, err := s.get(t.Context(), honest, "place", "127.0.0.1", usualMetricsPorts)
+	must.NoError(t, err)
+	var all []sidecar.StaticListener
+	for number := usualMetricsPorts.first; number <= usualMetricsPorts.last; number++ {
+		all = append(all, sidecar.StaticListener{Key: "key", Made: true, Port: sidecar.Port{Number: number}})
+	}
+	s.found("impostor", all)
+	must.MapLen(t, 2, s.taken)
+	again, err := s.get(t.Context(), honest, "place", "127.0.0.1", usualMetricsPorts)
+	must.NoError(t, err)
+	must.Eq(t, port, again)
 }

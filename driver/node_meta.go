@@ -50,10 +50,10 @@ func (m *NodeMeta) over(d envoyDefaults) (envoyDefaults, error) {
 	}
 	if text := strings.TrimSpace(m.Concurrency); text != "" {
 		workers, err := strconv.Atoi(text)
-		if err != nil || workers < 1 {
-			return d, nodeMetaError("connect.proxy_concurrency", m.Concurrency, "it is a number of threads, 1 or more", "1")
+		if err != nil || workers < 0 {
+			return d, nodeMetaError("connect.proxy_concurrency", m.Concurrency, "it is a number of threads", "1")
 		}
-		d.workers = workers
+		d.workers = max(workers, 1) // Envoy, too, runs one for none
 	}
 	return d, nil
 }

@@ -27,41 +27,59 @@ type scrapeUse struct {
 	key    string // of the proxy's config
 }
 
-// get gives a task its port at an address: the one that it has, or else a free one. The
-// search begins at a place that is the same for a task when it is started again.
+// get gives a task its port at an address: the one that it has, or else a free one.
 func (s *scrapePorts) get(ctx context.Context, use scrapeUse, place, address string, among portRange) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if port, ok := s.of[use]; ok {
+	if err := ctx.Err(); err != nil { // of a task that has ended, whose ports are given back
+		return 0, err
+	}
+	if port, ok := s.of[use]; ok && s.taken[port] == use { // else two were found with one port
 		return port, nil
 	}
+	port, err := s.search(ctx, use, place, address, among)
+	if err == nil {
+		s.note(use, port)
+	}
+	return port, err
+}
+
+// search finds a free one. It begins at a place that is the same for a task when it is
+// started again.
+func (s *scrapePorts) search(ctx context.Context, use scrapeUse, place, address string, among portRange) (int, error) {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(place + use.key))
 	begin, size := int(hash.Sum32()), among.last-among.first+1
-	var err error
+	err := errors.New("other sidecars have all of them")
 	for i := range size {
 		port := among.first + (begin+i)%size
 		if _, taken := s.taken[port]; taken {
 			continue
 		}
-		at := sidecar.Port{Address: address, Number: port, Label: use.key}
-		if err = sidecar.CheckPortFree(ctx, "", at, "another one is tried"); err == nil {
-			s.note(use, port)
+		err = sidecar.CheckPortFree(ctx, "", sidecar.Port{Address: address, Number: port, Label: use.key}, "another one is tried")
+		switch {
+		case err == nil:
 			return port, nil
+		case !errors.Is(err, sidecar.ErrPortInUse): // nor is any other one to be had
+			return 0, fmt.Errorf("find a port for %s: %w; correct the address, which is bind_address of the plugin's config, metrics {}, or else %s of Consul's config entry proxy-defaults", use.key, err, use.key)
 		}
-	}
-	if err == nil {
-		err = errors.New("other sidecars have all of them")
 	}
 	return 0, fmt.Errorf("find a port for %s: none from %d to %d is free at %s (%w); give the plugin's config other ports, metrics { port_min = … port_max = … }", use.key, among.first, among.last, address, err)
 }
 
-// note takes down that a task has a port.
+// note takes down that a task has a port, and none for the same use any more. Another that
+// has it stays.
 func (s *scrapePorts) note(use scrapeUse, port int) {
 	if s.of == nil {
 		s.of, s.taken = map[scrapeUse]int{}, map[int]scrapeUse{}
 	}
-	s.of[use], s.taken[port] = port, use
+	if before, ok := s.of[use]; ok && s.taken[before] == use {
+		delete(s.taken, before)
+	}
+	s.of[use] = port
+	if _, others := s.taken[port]; !others {
+		s.taken[port] = use
+	}
 }
 
 // found takes down what a task has that was found running.

@@ -17,6 +17,9 @@ const (
 
 	// maxLogNames is far more than Nomad keeps of the logs of all tasks of an allocation.
 	maxLogNames = 10000
+
+	// usualNamespace is where Nomad's commands look when they are told of none.
+	usualNamespace = "default"
 )
 
 // logCommand shows the newest of it. Of a task that has not started, `nomad alloc logs`
@@ -27,7 +30,11 @@ func (x *proxy) logCommand() string {
 	if !ok {
 		newest = prefix + "0"
 	}
-	return fmt.Sprintf("nomad alloc fs %.8s alloc/logs/%s", x.config.AllocID, newest)
+	namespace := ""
+	if n := x.config.Namespace; n != "" && n != usualNamespace {
+		namespace = "-namespace " + n + " "
+	}
+	return fmt.Sprintf("nomad alloc fs %s%.8s alloc/logs/%s", namespace, x.config.AllocID, newest)
 }
 
 // logTail is the end of what the task has written to its log, as Nomad has it by now;

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 )
 
@@ -38,4 +39,16 @@ func TestLogTail(t *testing.T) {
 		must.Eq(t, "", tail())
 		must.NoError(t, os.Remove(path))
 	}
+}
+
+// The command works as it stands there, for a job of another namespace, too.
+func TestProxy_logCommand(t *testing.T) {
+	t.Parallel()
+	x := &proxy{config: &drivers.TaskConfig{Name: "proxy", AllocID: "0123456789", AllocDir: t.TempDir()}}
+	const where = "01234567 alloc/logs/proxy.stderr.0"
+	must.Eq(t, "nomad alloc fs "+where, x.logCommand())
+	x.config.Namespace = "default"
+	must.Eq(t, "nomad alloc fs "+where, x.logCommand())
+	x.config.Namespace = "team"
+	must.Eq(t, "nomad alloc fs -namespace team "+where, x.logCommand())
 }

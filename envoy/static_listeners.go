@@ -12,7 +12,7 @@ import (
 
 // staticListeners are those of a bootstrap; says tells of each what asks for it.
 func staticListeners(content []byte, says func(name string) sidecar.StaticListener) []sidecar.StaticListener {
-	var out []sidecar.StaticListener
+	out := []sidecar.StaticListener{} // none is known as well
 	for _, found := range bootstrap.StaticListeners(content) {
 		l := says(found.Name)
 		l.Port = sidecar.Port{Label: l.Label, Address: found.At.Addr().String(), Number: int(found.At.Port())}

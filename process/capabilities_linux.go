@@ -14,8 +14,8 @@ import (
 const lowPort = unix.CAP_NET_BIND_SERVICE
 
 // giveUpPrivileges takes from the child all ways to gain privileges, and all capabilities that
-// could be gained. (Those that it has are lost as it becomes another user, and root's as it
-// becomes the program.)
+// could be gained, or that an agent was told to hand on. (Those that it has are lost as it
+// becomes another user, and otherwise as it becomes the program.)
 func (b *birth) giveUpPrivileges() error {
 	b.step(errPrivileges, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)
 	for capability := range uintptr(unix.CAP_LAST_CAP + 1) {
@@ -25,7 +25,20 @@ func (b *birth) giveUpPrivileges() error {
 		// The kernel may not know it; who may not drop it has none to hand on.
 		b.step(errCapability, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, capability).passes = [2]unix.Errno{unix.EINVAL, unix.EPERM}
 	}
+	var sets [2]unix.CapUserData
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("%w: look what there is: %w", errCapability, err)
+	}
+	for i := range sets { // what is inherited no more is not ambient, either
+		sets[i].Inheritable = 0
+	}
+	b.setCapabilities(errCapability, sets)
 	return nil
+}
+
+func (b *birth) setCapabilities(doing error, sets [2]unix.CapUserData) {
+	b.step(doing, unix.SYS_CAPSET, pin(b, &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}), pin(b, &sets[0]))
 }
 
 // becomeUser makes the child the user's, with no group but the user's own, and with the one
@@ -45,8 +58,7 @@ func (b *birth) becomeUser() error {
 		b.step(become, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	}
 	if keeps {
-		sets := [2]unix.CapUserData{{Effective: 1 << lowPort, Permitted: 1 << lowPort, Inheritable: 1 << lowPort}}
-		b.step(errLowPort, unix.SYS_CAPSET, pin(b, &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}), pin(b, &sets[0]))
+		b.setCapabilities(errLowPort, [2]unix.CapUserData{{Effective: 1 << lowPort, Permitted: 1 << lowPort, Inheritable: 1 << lowPort}})
 		b.step(errLowPort, unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, lowPort)
 	}
 	return nil

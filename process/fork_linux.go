@@ -35,8 +35,12 @@ const execTime = 10 * time.Second
 type failure [8]byte
 
 // fork makes the child, and gives where it will say that it has failed. It says nothing
-// when it has become the program, or has ended.
+// when it has become the program, or has ended. The end that it says it at is nobody
+// else's at any time: another child that is held would keep this one from being heard.
 func (b *birth) fork() (pid int, said *os.File, err error) {
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
+	defer b.close() // the child has what it needs
 	said, own, err := os.Pipe()
 	if err != nil {
 		return 0, nil, fmt.Errorf("make a pipe to a child: %w", err)
@@ -54,13 +58,19 @@ func (b *birth) fork() (pid int, said *os.File, err error) {
 	return pid, said, nil
 }
 
+// Unshared runs f while no child is made, which would have what f opens until it is the
+// program: a port, say, that is to be free again. f must be short.
+func Unshared(f func() error) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return f()
+}
+
 // forkQuietly forks while no signal reaches this thread: its handlers are those of a
-// program of many threads, of which the child has one.
+// program of many threads, of which the child has one. ForkLock is held.
 func (b *birth) forkQuietly(report uintptr) (pid int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	syscall.ForkLock.Lock()
-	defer syscall.ForkLock.Unlock()
 	all := ^uint64(0)
 	setMask(&all, b.mask)
 	child, errno := forkThread(&b.origin, b.steps, report)
@@ -113,7 +123,7 @@ func (b *birth) await(said *os.File) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the kernel did not execute it within %s, and it was killed: somebody holds the file (a lease, a file system that does not answer) or stops the processes of user %s", execTime, b.User.Name)
+		return fmt.Errorf("the kernel did not execute it within %s, and it was killed: somebody holds the file (a lease, a file system that does not answer), %sor the machine is overloaded", execTime, b.stopped())
 	case err != nil:
 		return fmt.Errorf("hear of its start: %w", err)
 	}
@@ -122,4 +132,12 @@ func (b *birth) await(said *os.File) error {
 		return Hint(errno, b.User)
 	}
 	return fmt.Errorf("%w: %w", failed.doing, errno)
+}
+
+// stopped is what else may hold up a child that is another user's, as a clause.
+func (b *birth) stopped() string {
+	if !b.User.Switch {
+		return ""
+	}
+	return fmt.Sprintf("or stops the processes of user %s, ", b.User.Name)
 }

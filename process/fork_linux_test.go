@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,6 +47,38 @@ func TestStart_held(t *testing.T) {
 	must.ErrorContains(t, err, "user "+somebody.Name)
 	must.Len(t, 1, stuck)
 	eventually(t, func() bool { return unix.Kill(stuck[0], 0) == unix.ESRCH })
+}
+
+// One that is held has no part in how others are heard, where it cannot close what is theirs, either.
+func TestStart_heldBeside(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(publicDir(t), "leased")
+	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	lease, err := os.Open(path)
+	must.NoError(t, err)
+	defer func() { _ = lease.Close() }()
+	_, err = unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	must.NoError(t, err)
+
+	const others = 64
+	dir, started := openDir(t, "/"), make(chan error, others)
+	for range others {
+		go func() { started <- startsAndEnds(dir) }()
+	}
+	held := make(chan error, 1)
+	goOnOwnThread(func() {
+		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+		if err = errors.Join(err, forbid(unix.SYS_CLOSE_RANGE)); err == nil {
+			_, err = Start(Launch{Path: path, Dir: dir})
+		}
+		held <- err
+	})
+	for range others {
+		must.NoError(t, <-started)
+	}
+	_, err = unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // to close it is not enough: the child has it, too
+	must.NoError(t, err)
+	must.NoError(t, <-held)
 }
 
 func startsAndEnds(dir *os.File) error {
@@ -109,4 +142,33 @@ func TestStart_inherits(t *testing.T) {
 	got, err := Run(t.Context(), shell(t, Cgroup{}, "while read -r line; do case $line in Sig[BI]*) echo $line;; esac; done < /proc/$$/status; ls /proc/$$/fd"), ample)
 	must.NoError(t, err)
 	must.Eq(t, strings.Fields("SigBlk: 0000000000000000 SigIgn: 0000000000000000 0 1 2"), strings.Fields(string(got.Stdout)))
+}
+
+// What an agent was given to hand on (AmbientCapabilities of a systemd unit, or the
+// inheritable ones of a container) is not handed on.
+func TestStart_handsNothingOn(t *testing.T) {
+	t.Parallel()
+	if !hasCapability(unix.CAP_SETPCAP) {
+		t.Skip("there is nothing to hand on")
+	}
+	l := shell(t, Cgroup{}, "while read -r line; do case $line in CapInh*|CapPrm*|CapAmb*) echo $line;; esac; done < /proc/$$/status")
+	var got Result
+	must.NoError(t, onOwnThread(func() (err error) {
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		if err := unix.Capget(&header, &sets[0]); err != nil {
+			return err
+		}
+		sets[0].Inheritable = 1 << unix.CAP_KILL
+		if err := unix.Capset(&header, &sets[0]); err != nil {
+			return err
+		}
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_KILL, 0, 0); err != nil {
+			return err
+		}
+		got, err = Run(t.Context(), l, ample)
+		return err
+	}))
+	const none = "0000000000000000"
+	must.Eq(t, "CapInh: "+none+" CapPrm: "+none+" CapAmb: "+none, strings.Join(strings.Fields(string(got.Stdout)), " "))
 }

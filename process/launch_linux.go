@@ -55,7 +55,6 @@ func (l Launch) start() (*Process, error) {
 		return nil, err
 	}
 	pid, said, err := b.fork()
-	b.close() // the child has what it needs, and an end of ours would keep it from being heard
 	if err != nil {
 		return nil, err
 	}

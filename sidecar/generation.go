@@ -21,7 +21,7 @@ type generation struct {
 	started time.Time
 	version string // of the program
 
-	listeners []StaticListener // its own
+	listeners []StaticListener // its own; nil when they are not known
 }
 
 // generations are those of a sidecar that run. The value is replaced as a

@@ -25,18 +25,21 @@ func (s *Sidecar) claimPorts(ctx context.Context) error {
 	return nil
 }
 
+// ErrPortInUse is what is wrong with a port that somebody listens on, as a clause.
+var ErrPortInUse = errors.New("is already in use by another process")
+
 // CheckPortFree fails when somebody listens on the port, and then says what to do. Two
 // programs of one user would share it silently (SO_REUSEPORT) and split its traffic.
 func CheckPortFree(ctx context.Context, network process.Network, p Port, wayOut string) error {
-	err := network.Do(func() error {
+	listen := func() error {
 		var config net.ListenConfig
 		l, err := config.Listen(ctx, p.family(), p.HostPort())
 		if err != nil {
 			return err
 		}
 		return l.Close()
-	})
-	return p.unfit(err, wayOut)
+	}
+	return p.unfit(network.Do(func() error { return process.Unshared(listen) }), wayOut)
 }
 
 // unfit says why the port cannot be had; nil when it can.
@@ -45,7 +48,7 @@ func (p Port) unfit(err error, wayOut string) error {
 		return nil
 	}
 	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("the port %s is already in use by another process; %s", p, wayOut)
+		return fmt.Errorf("the port %s %w; %s", p, ErrPortInUse, wayOut)
 	}
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("the address of port %s does not belong to this machine", p)
@@ -61,7 +64,7 @@ func (p Port) family() string {
 	switch address, err := netip.ParseAddr(p.Address); {
 	case err != nil:
 		return "tcp"
-	case address.Is4():
+	case address.Unmap().Is4():
 		return "tcp4"
 	}
 	return "tcp6"

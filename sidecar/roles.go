@@ -149,7 +149,7 @@ type Launch struct {
 	Version string // of the program; empty when it is not known yet
 	Config  []byte // what the program reads, with its secrets
 
-	Listeners []StaticListener // that it has by that
+	Listeners []StaticListener // that it has by that; nil when they are not known
 
 	Confinement *process.Confinement // nil for a program that may do what its user may
 

@@ -19,7 +19,9 @@ func (s *Sidecar) checkPortOpen(_ context.Context, network process.Network, p Po
 	if err != nil {
 		return nil //nolint:nilerr // the program will say what is wrong with it
 	}
-	return p.unfit(network.Do(func() error { return bindAs(s.spec.Run.User, at) }), wayOut)
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	bind := func() error { return bindAs(s.spec.Run.User, at) }
+	return p.unfit(network.Do(func() error { return process.Unshared(bind) }), wayOut)
 }
 
 // bindAs binds a socket as the program's user does who shares the address, and closes it. The

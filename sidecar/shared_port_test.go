@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // listenFor is a program of a user, which shares its port with others of the same.
-func listenFor(t *testing.T, address string, user process.User) netip.AddrPort {
+func listenFor(t *testing.T, address string, port int, user process.User) netip.AddrPort {
 	t.Helper()
 	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) (err error) {
 		controlErr := conn.Control(func(fd uintptr) {
@@ -28,7 +29,7 @@ func listenFor(t *testing.T, address string, user process.User) netip.AddrPort {
 		return errors.Join(err, controlErr)
 	}}
 	config.SetMultipathTCP(false) // the owner of such a socket is not that of what listens
-	l, err := config.Listen(t.Context(), "tcp", net.JoinHostPort(address, "0"))
+	l, err := config.Listen(t.Context(), "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return netip.MustParseAddrPort(l.Addr().String())
@@ -42,13 +43,13 @@ func TestBindAs(t *testing.T) {
 	defer func() { _ = alone.Close() }()
 	must.ErrorIs(t, sidecar.BindAs(process.User{}, netip.MustParseAddrPort(alone.Addr().String())), unix.EADDRINUSE)
 
-	must.NoError(t, sidecar.BindAs(process.User{}, listenFor(t, ownAddress(), process.User{})))
-	must.NoError(t, sidecar.BindAs(process.User{}, listenFor(t, "::1", process.User{})))
+	must.NoError(t, sidecar.BindAs(process.User{}, listenFor(t, ownAddress(), 0, process.User{})))
+	must.NoError(t, sidecar.BindAs(process.User{}, listenFor(t, "::1", 0, process.User{})))
 	if os.Geteuid() != 0 {
 		t.Skip("the rest needs root")
 	}
 	somebody := process.User{Name: "somebody", UID: 81013, GID: 81013, Switch: true}
-	shared := listenFor(t, ownAddress(), somebody)
+	shared := listenFor(t, ownAddress(), 0, somebody)
 	must.NoError(t, sidecar.BindAs(somebody, shared))
 	must.ErrorIs(t, sidecar.BindAs(process.User{}, shared), unix.EADDRINUSE)
 	another := process.User{Name: "another", UID: 81014, GID: 81014, Switch: true}

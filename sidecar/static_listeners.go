@@ -18,18 +18,16 @@ type StaticListener struct {
 // claimListeners proves that nobody else holds a port that the next generation listens on.
 // One that is there already hands its own over.
 func (s *Sidecar) claimListeners(ctx context.Context, next *Launch) error {
-	var held []StaticListener
-	if now := s.running.Load(); now != nil {
-		for _, g := range now.all() {
-			held = append(held, g.listeners...)
-		}
+	var now []generation
+	if running := s.running.Load(); running != nil {
+		now = running.all()
 	}
 	for _, l := range next.Listeners {
-		if slices.ContainsFunc(held, func(h StaticListener) bool { return h.HostPort() == l.HostPort() }) {
+		if slices.ContainsFunc(now, func(g generation) bool { return g.listensAt(l) }) {
 			continue
 		}
 		check := CheckPortFree
-		if l.Shared {
+		if l.Shared || slices.ContainsFunc(now, func(g generation) bool { return g.mayHave(l.Number) }) {
 			check = s.checkPortOpen
 		}
 		if err := check(ctx, s.spec.Run.Network, l.Port, l.WayOut); err != nil {
@@ -37,4 +35,15 @@ func (s *Sidecar) claimListeners(ctx context.Context, next *Launch) error {
 		}
 	}
 	return nil
+}
+
+// listensAt tells whether the next generation is given that by this one.
+func (g generation) listensAt(l StaticListener) bool {
+	return slices.ContainsFunc(g.listeners, func(own StaticListener) bool { return own.HostPort() == l.HostPort() })
+}
+
+// mayHave tells whether the port may be this generation's at another address. Then it is
+// shared with the next one, as programs of one user do.
+func (g generation) mayHave(port int) bool {
+	return g.listeners == nil || slices.ContainsFunc(g.listeners, func(own StaticListener) bool { return own.Number == port })
 }

@@ -3,18 +3,22 @@ package sidecar_test
 import (
 	"fmt"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-connect/fake"
+	"nomad-driver-connect/process"
 	"nomad-driver-connect/sidecar"
 )
 
 // extra has config entries give all proxies a listener at an address of the bench's own.
-func (b *bench) extra(port int) {
+func (b *bench) extra(port int) { b.extraAt(b.host, port) }
+
+func (b *bench) extraAt(address string, port int) {
 	b.consul.SetCentral(map[string]any{"envoy_extra_static_listeners_json": fmt.Sprintf(
-		`{"name": "extra", "address": {"socket_address": {"address": %q, "port_value": %d}}}`, b.host, port)})
+		`{"name": "extra", "address": {"socket_address": {"address": %q, "port_value": %d}}}`, address, port)})
 }
 
 // takePort is somebody else on a port.
@@ -61,6 +65,28 @@ func TestStaticListeners_hotRestart(t *testing.T) {
 	b.destroyed(again)
 }
 
+// A port that moves to another address is still the generation's own; who else has it there
+// has it all the same.
+func TestStaticListeners_otherAddress(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, fake.WellBehaved)
+	port := freePort()
+	b.extra(port)
+	s := b.startServing()
+	listenFor(t, b.host, port, b.life.Run.User) // as the program itself does
+	b.extraAt("0.0.0.0", port)
+	why, _, err := s.Attempt(t.Context())
+	must.NoError(t, err)
+	must.NotEq(t, "", why)
+
+	if os.Geteuid() == 0 {
+		listenFor(t, ownAddress(), port, process.User{Name: "another", UID: 81014, GID: 81014, Switch: true})
+		_, _, err = s.Attempt(t.Context())
+		must.ErrorContains(t, err, takenExtra)
+	}
+	b.destroyed(s)
+}
+
 // An address that stands for all of a kind leaves the other kind out.
 func TestCheckPortFree_kinds(t *testing.T) {
 	t.Parallel()
@@ -95,7 +121,7 @@ func TestStaticListeners_external(t *testing.T) {
 	must.ErrorContains(t, err, fmt.Sprintf("the port %s:%d (the admin API of %s) is already in use by another process; give each Envoy of a node another port there, or none", b.host, port, externalPath))
 	b.clean()
 
-	shared := listenFor(t, b.host, b.life.Run.User)
+	shared := listenFor(t, b.host, 0, b.life.Run.User)
 	b.write(bootstrap(b, int(shared.Port())))
 	b.destroyed(b.started())
 }
