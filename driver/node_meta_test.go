@@ -24,6 +24,7 @@ func TestNodeMeta(t *testing.T) {
 		"nothing in it":       {&NodeMeta{}, nil, nil, 4, "info"},
 		"it":                  {meta, nil, nil, 2, "debug"},
 		"as Envoy takes it":   {&NodeMeta{LogLevel: "warn"}, nil, nil, 4, "warning"},
+		"no threads":          {&NodeMeta{Concurrency: "0"}, nil, nil, 1, "info"},
 		"the plugin's config": {meta, &EnvoyConfig{Concurrency: 3}, nil, 3, "debug"},
 		"the job":             {meta, &EnvoyConfig{Concurrency: 3, LogLevel: "error"}, &EnvoyConfig{Concurrency: 5, LogLevel: "trace"}, 5, "trace"},
 	} {
@@ -51,7 +52,7 @@ func TestNodeMeta_wrong(t *testing.T) {
 	for want, meta := range map[string]NodeMeta{
 		`the node's meta connect.log_level is "loud", which node_meta of the task's config refers to; it is one of trace`: {LogLevel: "loud"},
 		`have the operator correct it (nomad node meta apply connect.proxy_concurrency=1)`:                                {Concurrency: "all"},
-		`connect.proxy_concurrency is "0"`: {Concurrency: "0"},
+		`connect.proxy_concurrency is "-1"`: {Concurrency: "-1"},
 	} {
 		_, err := meta.over(envoyDefaults{})
 		must.ErrorContains(t, err, want)
