@@ -256,9 +256,8 @@ func TestField_takenListeners(t *testing.T) {
 // What the node's meta says of proxies holds, unless the job says otherwise.
 func TestField_nodeMeta(t *testing.T) {
 	f := &field{Cluster: cluster(t), t: t, job: "meta"}
-	level, workers, wrong := "debug", "2", "all"
-	f.nodeMeta(map[string]*string{"connect.log_level": &level, "connect.proxy_concurrency": &workers})
-	t.Cleanup(func() { f.nodeMeta(map[string]*string{"connect.log_level": nil, "connect.proxy_concurrency": nil}) })
+	f.nodeMeta("debug", "2")
+	t.Cleanup(func() { f.nodeMeta("info", "1") }) // as Nomad's client has them; to unset them leaves no job anything to refer to
 	const refer = "node_meta {\n log_level = \"${meta.connect.log_level}\"\n concurrency = \"${meta.connect.proxy_concurrency}\"\n}\n"
 	groups := []string{
 		f.group("refers", "", "", "", refer),
@@ -277,22 +276,24 @@ func TestField_nodeMeta(t *testing.T) {
 	}
 	must.NoError(t, f.Nomad.Purge(t.Context(), f.job))
 
-	f.nodeMeta(map[string]*string{"connect.proxy_concurrency": &wrong})
+	f.nodeMeta("debug", "all")
 	f.job = "wrong"
 	f.run(f.group("refers", "", "", "", refer))
 	f.said("refers", `the node's meta connect.proxy_concurrency is "all"`)
-	f.nodeMeta(map[string]*string{"connect.proxy_concurrency": &workers})
+	f.nodeMeta("debug", "2")
 	f.said("refers", " is ready in ")
 	must.NoError(t, f.Nomad.Purge(t.Context(), f.job))
 	nothingLeft(t, f.Cluster)
 }
 
-// nodeMeta changes that of the node, as `nomad node meta apply` does.
-func (f *field) nodeMeta(values map[string]*string) {
+// nodeMeta changes what the node's meta says of proxies, as `nomad node meta apply` does.
+func (f *field) nodeMeta(level, concurrency string) {
 	f.t.Helper()
 	node, err := f.Nomad.Node(context.WithoutCancel(f.t.Context()))
 	must.NoError(f.t, err)
-	_, err = f.Nomad.Client.Nodes().Meta().Apply(&api.NodeMetaApplyRequest{NodeID: node.ID, Meta: values}, nil)
+	_, err = f.Nomad.Client.Nodes().Meta().Apply(&api.NodeMetaApplyRequest{
+		NodeID: node.ID, Meta: map[string]*string{"connect.log_level": &level, "connect.proxy_concurrency": &concurrency},
+	}, nil)
 	must.NoError(f.t, err)
 }
 
