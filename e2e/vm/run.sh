@@ -171,7 +171,7 @@ upgrade_driver() {
   local dist=/vagrant/dist/bin/nomad-driver-connect envoys
   envoys=$(guest 20 guest.sh envoys)
   guest 20 bash -c "cp $dist /var/tmp/driver && printf x >>/var/tmp/driver && mount --bind /var/tmp/driver $dist"
-  provision 'a new driver is installed, and the client restarted for it' 'changed=2 '
+  provision 'a new driver is installed, and the client and the hook restarted for it' 'changed=3 '
   step 150 'Nomad has its tasks in hand again' guest.sh in_hand
   step 150 'the calculator runs as before' guest.sh healthy
   [[ $(guest 20 guest.sh envoys) == "$envoys" ]] || die 'the upgrade of the driver has restarted Envoys; they should have been found again'
