@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,13 +18,7 @@ import (
 // nothing but its own start: neither others, nor this process itself. It is ended.
 func TestStart_held(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(publicDir(t), "leased")
-	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
-	f, err := os.Open(path)
-	must.NoError(t, err)
-	defer func() { _ = f.Close() }()
-	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
-	must.NoError(t, err)
+	path, _ := leased(t)
 
 	dir := openDir(t, "/")
 	held := make(chan error)
@@ -31,34 +26,41 @@ func TestStart_held(t *testing.T) {
 		_, err := Start(Launch{Path: path, Dir: dir, User: somebody})
 		held <- err
 	}()
-	eventually(t, func() bool { return len(heldChildren(t)) > 0 })
+	eventually(t, func() bool { return len(heldChildren(t, somebody)) > 0 })
 	for range 5 {
 		runtime.GC()
 		must.NoError(t, startsAndEnds(dir))
 	}
-	stuck := heldChildren(t)
+	stuck := heldChildren(t, somebody)
 	select {
 	case err := <-held:
 		t.Fatal("the start was over before the others: ", err)
 	default:
 	}
-	err = <-held
+	err := <-held
 	must.ErrorContains(t, err, "start "+path+": the kernel did not execute it within 10s, and it was killed")
 	must.ErrorContains(t, err, "user "+somebody.Name)
 	must.Len(t, 1, stuck)
 	eventually(t, func() bool { return unix.Kill(stuck[0], 0) == unix.ESRCH })
 }
 
-// One that is held has no part in how others are heard, where it cannot close what is theirs, either.
-func TestStart_heldBeside(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(publicDir(t), "leased")
+// leased is a program that the kernel does not execute until the lease on it is given back.
+func leased(t *testing.T) (path string, lease *os.File) {
+	t.Helper()
+	path = filepath.Join(publicDir(t), "leased")
 	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
 	lease, err := os.Open(path)
 	must.NoError(t, err)
-	defer func() { _ = lease.Close() }()
+	t.Cleanup(func() { _ = lease.Close() })
 	_, err = unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
 	must.NoError(t, err)
+	return path, lease
+}
+
+// One that is held has no part in how others are heard, where it cannot close what is theirs, either.
+func TestStart_heldBeside(t *testing.T) {
+	t.Parallel()
+	path, lease := leased(t)
 
 	const others = 64
 	dir, started := openDir(t, "/"), make(chan error, others)
@@ -79,7 +81,7 @@ func TestStart_heldBeside(t *testing.T) {
 	for range others {
 		must.NoError(t, <-started)
 	}
-	_, err = unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // to close it is not enough: the child has it, too
+	_, err := unix.FcntlInt(lease.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // to close it is not enough: the child has it, too
 	must.NoError(t, err)
 	must.NoError(t, <-held)
 }
@@ -92,8 +94,9 @@ func startsAndEnds(dir *os.File) error {
 	return err
 }
 
-// heldChildren are the children of this process that wait for a lease to be given back.
-func heldChildren(t *testing.T) (pids []int) {
+// heldChildren are the children of this process that wait as a user for a lease to be given
+// back.
+func heldChildren(t *testing.T, user User) (pids []int) {
 	t.Helper()
 	names, err := os.ReadDir("/proc/self/task")
 	must.NoError(t, err)
@@ -103,7 +106,8 @@ func heldChildren(t *testing.T) (pids []int) {
 			pid, err := strconv.Atoi(child)
 			must.NoError(t, err)
 			where, _ := os.ReadFile("/proc/" + child + "/wchan")
-			if strings.Contains(string(where), "break_lease") {
+			status, _ := os.ReadFile("/proc/" + child + "/status")
+			if strings.Contains(string(where), "break_lease") && strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", user.UID)) {
 				pids = append(pids, pid)
 			}
 		}
@@ -155,8 +159,8 @@ func TestStart_inherits(t *testing.T) {
 // inheritable ones of a container) is not handed on.
 func TestStart_handsNothingOn(t *testing.T) {
 	t.Parallel()
-	if !hasCapability(unix.CAP_SETPCAP) {
-		t.Skip("there is nothing to hand on")
+	if os.Geteuid() != 0 {
+		t.Skip("only root has capabilities to hand on")
 	}
 	l := shell(t, Cgroup{}, "while read -r line; do case $line in CapInh*|CapPrm*|CapAmb*) echo $line;; esac; done < /proc/$$/status")
 	var got Result
