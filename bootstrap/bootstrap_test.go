@@ -43,7 +43,7 @@ func TestRender_golden(t *testing.T) {
 		{"admin-socket", func(in *Inputs) {
 			in.Admin = Admin{Socket: "admin.sock"}
 			in.Prometheus.BackendPort = 20100
-			in.Proxy.Proxy.Config = map[string]any{keyPrometheusBind: "0.0.0.0:20200", keyStatsBind: "127.0.0.1:20201"}
+			in.Proxy.Proxy.Config = map[string]any{KeyPrometheus: "0.0.0.0:20200", KeyStats: "127.0.0.1:20201"}
 		}},
 		{"admin-socket-template", func(in *Inputs) {
 			in.Admin = Admin{Socket: "admin.sock"}

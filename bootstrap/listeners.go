@@ -40,7 +40,7 @@ func exposures(in Inputs, cfg proxyConfig) ([]exposure, error) {
 	if cfg.prometheusBind != "" {
 		e := exposure{name: prometheusListener, match: exactPath(cmp.Or(in.Prometheus.ScrapePath, DefaultScrapePath)), rewrite: "/stats/prometheus", cluster: admin}
 		if e.bind, err = parseBind(cfg.prometheusBind); err != nil {
-			return nil, underKey(keyPrometheusBind, err)
+			return nil, underKey(KeyPrometheus, err)
 		}
 		if port := in.Prometheus.BackendPort; port != 0 {
 			if e.cluster, err = httpCluster(prometheusBackendName, socketAddress(netip.AddrPortFrom(in.adminHost(), port))); err != nil {
@@ -52,7 +52,7 @@ func exposures(in Inputs, cfg proxyConfig) ([]exposure, error) {
 	if cfg.statsBind != "" {
 		e := exposure{name: statsListener, match: pathPrefix("/stats"), rewrite: "/stats", cluster: admin}
 		if e.bind, err = parseBind(cfg.statsBind); err != nil {
-			return nil, underKey(keyStatsBind, err)
+			return nil, underKey(KeyStats, err)
 		}
 		out = append(out, e)
 	}

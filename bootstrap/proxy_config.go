@@ -37,8 +37,6 @@ const (
 	keyStatsdURL      = "envoy_statsd_url"
 	keyDogstatsdURL   = "envoy_dogstatsd_url"
 	keyCollectorDir   = "envoy_telemetry_collector_bind_socket_dir"
-	keyPrometheusBind = "envoy_prometheus_bind_addr"
-	keyStatsBind      = "envoy_stats_bind_addr"
 	keyFlushInterval  = "envoy_stats_flush_interval"
 	keyTemplate       = "envoy_bootstrap_json_tpl"
 	keyExtraClusters  = "envoy_extra_static_clusters_json"
@@ -59,8 +57,8 @@ func (c *proxyConfig) targets() map[string]any {
 		keyStatsdURL:      &c.statsdURL,
 		keyDogstatsdURL:   &c.dogstatsdURL,
 		keyCollectorDir:   &c.collectorDir,
-		keyPrometheusBind: &c.prometheusBind,
-		keyStatsBind:      &c.statsBind,
+		KeyPrometheus:     &c.prometheusBind,
+		KeyStats:          &c.statsBind,
 		keyFlushInterval:  &c.flushInterval,
 		keyTemplate:       &c.template,
 		keyExtraClusters:  &c.extraClusters,

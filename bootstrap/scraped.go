@@ -9,8 +9,8 @@ import (
 // The keys that have an Envoy tell of itself at an address. Consul's proxy-defaults gives
 // all proxies of a mesh the same.
 const (
-	KeyPrometheus = keyPrometheusBind
-	KeyStats      = keyStatsBind
+	KeyPrometheus = "envoy_prometheus_bind_addr"
+	KeyStats      = "envoy_stats_bind_addr"
 )
 
 // SwitchedOff gives a Proxy.Config without what the proxy's own has as an empty text.

@@ -31,9 +31,9 @@ const (
 func ListenerKey(name string, config map[string]any) string {
 	switch name {
 	case prometheusListener + listenerSuffix:
-		return keyPrometheusBind
+		return KeyPrometheus
 	case statsListener + listenerSuffix:
-		return keyStatsBind
+		return KeyStats
 	}
 	if template, err := lookUp(config, keyTemplate); err == nil && template != nil && template != "" {
 		return keyTemplate

@@ -39,7 +39,7 @@ func TestStaticListeners(t *testing.T) {
 	}
 }
 
-// What is rendered is found again, with the key that it is made of.
+// StaticListeners finds each listener of a rendered bootstrap again, and ListenerKey its key.
 func TestStaticListeners_rendered(t *testing.T) {
 	t.Parallel()
 	config := map[string]any{

@@ -23,7 +23,7 @@ func blocksOf(t *testing.T, document, language string) []string {
 	return blocks
 }
 
-// What the page on migration shows of a job is in one of its files.
+// Each piece of a job on the page on migration is in one of its files.
 func TestDocuments_jobs(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../docs/migrate/*.nomad.hcl")
@@ -39,7 +39,7 @@ func TestDocuments_jobs(t *testing.T) {
 	}
 }
 
-// What the page on checks shows is what is printed.
+// The command prints what the page on checks shows.
 func TestDocuments_check(t *testing.T) {
 	t.Parallel()
 	_, stdout, _ := runHook("", "-check", "../docs/migrate/compose.nomad.hcl")

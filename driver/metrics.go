@@ -59,9 +59,9 @@ func (c PluginConfig) metricsAddress() (netip.Addr, error) {
 	return address, nil
 }
 
-// scraped gives the config of a proxy with ports of its own where it is scraped: what
-// proxy-defaults says is one address for all sidecars of a node. What the job says holds,
-// and an empty text of it is a no.
+// scraped gives the config of a proxy with ports of its own where it is scraped, since
+// proxy-defaults has one address for all sidecars of a node. The job's own config goes
+// before; its empty text switches the listener off.
 func (x *proxy) scraped(ctx context.Context, config map[string]any) (map[string]any, error) {
 	own := x.spec.Own.Proxy.Config
 	config = bootstrap.SwitchedOff(config, own)

@@ -344,7 +344,7 @@ func placesOfOthers(traps *traps, victim *api.Allocation, upstream string) []att
 		{name: "the public listener of a neighbour", by: "the look at ports", config: hatch("envoy_extra_static_listeners_json", listener(address, number, "/dev/null")), event: "already in use by another process"},
 		{name: "a socket of root's as an upstream", by: "the proxy's own user", config: up(fmt.Sprintf("local_bind_socket_path = %q", traps.socket)), event: "is not ready"},
 		{name: "a socket of root's for a group", by: "the allocation's bounds", config: up(fmt.Sprintf("local_bind_socket_path = %q\n local_bind_socket_group = \"www-data\"", traps.socket)), event: "is not in a directory of its own below the allocation's"},
-		{name: "the group of root for a socket", by: "the driver", config: up("local_bind_socket_path = \"${NOMAD_ALLOC_DIR}/tmp/root/s.sock\"\n local_bind_socket_group = \"root\""), event: `"root" is root's group`},
+		{name: "the group of root for a socket", by: "the driver", config: up("local_bind_socket_path = \"${NOMAD_ALLOC_DIR}/tmp/mesh/s.sock\"\n local_bind_socket_group = \"root\""), event: `"root" is root's group`},
 		{name: "a socket of root's as the app", by: "the proxy's own user", config: withSidecar(fmt.Sprintf("local_service_socket_path = %q", traps.socket), ""), event: "does not let Envoy in"},
 	}
 }

@@ -12,8 +12,7 @@ import (
 // gives each instance the port on another, and apps and sidecars listen on all of
 // them, or on loopback.
 func (g *group) onePerNode() {
-	isStatic := func(port api.Port) bool { return port.Value != 0 && !port.IgnoreCollision }
-	if !slices.ContainsFunc(g.ports.all(), isStatic) || slices.ContainsFunc(g.Constraints, isDistinct) {
+	if !slices.ContainsFunc(g.ports.all(), isReserved) || slices.ContainsFunc(g.Constraints, isDistinct) {
 		return // a distinct_hosts that says "false" is the author's word, too
 	}
 	if slices.ContainsFunc(g.job.Constraints, isDistinctHosts) {

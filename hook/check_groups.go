@@ -92,10 +92,4 @@ func (c contest) finding() Finding {
 }
 
 // placeOf is a port as nodes have it once.
-func placeOf(port api.Port) string {
-	network := port.HostNetwork
-	if network == "default" {
-		network = ""
-	}
-	return network + ":" + strconv.Itoa(port.Value)
-}
+func placeOf(port api.Port) string { return hostNetworkOf(port) + ":" + strconv.Itoa(port.Value) }

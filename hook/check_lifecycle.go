@@ -119,7 +119,7 @@ func (c *checked) upstreamReplaces() {
 		return
 	}
 	for _, s := range c.before.Services {
-		if s.Connect == nil || s.Connect.SidecarService == nil || s.Connect.SidecarService.Proxy == nil || len(s.Connect.SidecarService.Proxy.Upstreams) == 0 {
+		if proxy := proxyOf(s); proxy == nil || len(proxy.Upstreams) == 0 {
 			continue
 		}
 		c.find("upstream-replaces", Finding{Service: serviceName(c.job, deref(c.before.Name), s), at: "connect/sidecar_service/proxy/upstreams"},

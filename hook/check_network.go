@@ -2,7 +2,6 @@ package hook
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -88,20 +87,13 @@ func isOffHost(t *api.Task) bool {
 // own, and its tasks are told of by themselves.
 func (c *checked) toLeft() {
 	for _, port := range portsOfGroup(c.after) {
-		if port.To <= 0 || port.To == port.Value || c.isMapped(port.Label) {
+		if port.To <= 0 || port.To == port.Value || isMappedBy(c.after.Tasks, port.Label) {
 			continue
 		}
 		c.find("to-left", Finding{at: "network/port " + port.Label + "/to"},
 			fmt.Sprintf("port %q has to = %d, and nothing maps ports on the host network: an app that listens on %d is not where the port says", port.Label, port.To, port.To),
 			fmt.Sprintf("let the app listen on ${NOMAD_PORT_%s} and remove to, or set static = %d", envName(port.Label), port.To))
 	}
-}
-
-// isMapped tells whether a container has the port mapped by its own driver.
-func (c *checked) isMapped(label string) bool {
-	return slices.ContainsFunc(c.after.Tasks, func(t *api.Task) bool {
-		return isOffHost(t) && slices.Contains(texts(t.Config["ports"]), label)
-	})
 }
 
 // mostWeight is what Consul makes of a greater one for Envoy.

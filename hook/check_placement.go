@@ -35,7 +35,7 @@ func (c *checked) reservations() []reservation {
 	upstreams := c.upstreamsByPort()
 	var all []reservation
 	for _, port := range portsOfGroup(c.after) {
-		if port.Value == 0 || port.IgnoreCollision {
+		if !isReserved(port) {
 			continue
 		}
 		earlier := written[port.Label] != 0 && isMadeUp(port.Label)
@@ -50,7 +50,7 @@ func (c *checked) reservations() []reservation {
 
 // isMadeUp knows the labels that this hook gives.
 func isMadeUp(label string) bool {
-	return strings.HasPrefix(label, "connect_upstream_") || strings.HasPrefix(label, "connect-service-")
+	return strings.HasPrefix(label, upstreamLabel) || strings.HasPrefix(label, appLabel)
 }
 
 // apart are the reservations by which the group's instances are on nodes of their
@@ -67,7 +67,6 @@ func (c *checked) apart() []reservation {
 // keptApart tells whether the author keeps the group's instances on nodes of their
 // own.
 func (c *checked) keptApart() bool {
-	isDistinct := func(k *api.Constraint) bool { return k != nil && k.Operand == api.ConstraintDistinctHosts }
 	return slices.ContainsFunc(c.before.Constraints, isDistinct) || slices.ContainsFunc(c.job.Constraints, isDistinct)
 }
 

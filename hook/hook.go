@@ -121,11 +121,8 @@ func checkShape(job *api.Job) error {
 }
 
 func proxyIsWhole(s *api.Service) bool {
-	if s.Connect == nil || s.Connect.SidecarService == nil || s.Connect.SidecarService.Proxy == nil {
-		return true
-	}
-	proxy := s.Connect.SidecarService.Proxy
-	return !hasNil(proxy.Upstreams) && !hasNil(exposedPaths(proxy))
+	proxy := proxyOf(s)
+	return proxy == nil || !hasNil(proxy.Upstreams) && !hasNil(exposedPaths(proxy))
 }
 
 func sidecarTaskIsWhole(s *api.Service) bool {

@@ -62,7 +62,7 @@ func (s *service) listenerPort(key string, number int) string {
 		return ""
 	case g.speaksOf(number): // the number is part of what the author says elsewhere
 		if !mapped {
-			g.reserve(number, "connect-service-"+s.name)
+			g.reserve(number, appLabel+s.name)
 		}
 		return ""
 	case mapped:

@@ -31,8 +31,14 @@ func (g *group) unmap() error {
 // mapped by its own driver. Where the sidecar is to find the app that does not help.
 func (g *group) isMapped(label string) bool {
 	isApps := func(s *service) bool { return s.PortLabel == label }
-	maps := func(t *api.Task) bool { return isOffHost(t) && slices.Contains(texts(t.Config["ports"]), label) }
-	return slices.ContainsFunc(g.Tasks, maps) && !slices.ContainsFunc(g.services, isApps)
+	return isMappedBy(g.Tasks, label) && !slices.ContainsFunc(g.services, isApps)
+}
+
+// isMappedBy tells whether one of the tasks is a container whose own driver maps the port.
+func isMappedBy(tasks []*api.Task, label string) bool {
+	return slices.ContainsFunc(tasks, func(t *api.Task) bool {
+		return isOffHost(t) && slices.Contains(texts(t.Config["ports"]), label)
+	})
 }
 
 // unmapped is the port as it is on the host network. An error says why nothing is
@@ -90,7 +96,7 @@ func (s *service) reserve() error {
 		numbers = append(numbers, path.number)
 	}
 	for _, number := range numbers {
-		s.group.reserve(number, "connect-service-"+s.name)
+		s.group.reserve(number, appLabel+s.name)
 	}
 	return nil
 }

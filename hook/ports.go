@@ -56,11 +56,22 @@ func (p ports) to(number int) (string, bool) {
 // collisions are the static ports that another of the number would meet, on the
 // port's host network.
 func (p ports) collisions(port api.Port, number int) []api.Port {
-	network := cmp.Or(port.HostNetwork, "default")
 	return slices.DeleteFunc(p.static(number), func(other api.Port) bool {
-		return other.Label == port.Label || cmp.Or(other.HostNetwork, "default") != network
+		return other.Label == port.Label || hostNetworkOf(other) != hostNetworkOf(port)
 	})
 }
+
+// hostNetworkOf is the host network that a port is on.
+func hostNetworkOf(port api.Port) string { return cmp.Or(port.HostNetwork, "default") }
+
+// isReserved tells whether one instance on a node can have the port.
+func isReserved(port api.Port) bool { return port.Value != 0 && !port.IgnoreCollision }
+
+// What the labels of ports begin with that this hook gives for numbers of the job.
+const (
+	appLabel      = "connect-service-"
+	upstreamLabel = "connect_upstream_"
+)
 
 func (p ports) all() []api.Port {
 	return slices.Concat(p.network.ReservedPorts, p.network.DynamicPorts)
@@ -148,10 +159,11 @@ func portsOf(s *api.Service) []speech {
 		return said
 	}
 	said = append(said, speech{"the sidecar of " + who, s.Connect.SidecarService.Port})
-	if proxy := s.Connect.SidecarService.Proxy; proxy != nil {
+	proxy := proxyOf(s)
+	if proxy != nil {
 		said = append(said, speech{who, strconv.Itoa(proxy.LocalServicePort)})
 	}
-	for _, path := range exposedPaths(s.Connect.SidecarService.Proxy) {
+	for _, path := range exposedPaths(proxy) {
 		at := fmt.Sprintf("the exposed path %q of %s", path.Path, who)
 		said = append(said, speech{at, path.ListenerPort}, speech{at, strconv.Itoa(path.LocalPathPort)})
 	}

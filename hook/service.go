@@ -25,10 +25,18 @@ func (s *service) onHost() error {
 
 // proxy is the proxy block, which need not be there.
 func (s *service) proxy() *api.ConsulProxy {
-	if proxy := s.Connect.SidecarService.Proxy; proxy != nil {
+	if proxy := proxyOf(s.Service); proxy != nil {
 		return proxy
 	}
 	return &api.ConsulProxy{}
+}
+
+// proxyOf is what a service says of its sidecar's proxy; nil when it says nothing.
+func proxyOf(s *api.Service) *api.ConsulProxy {
+	if s.Connect == nil || s.Connect.SidecarService == nil {
+		return nil
+	}
+	return s.Connect.SidecarService.Proxy
 }
 
 // onlySidecar refuses tasks by hand that would be the same sidecar.
@@ -54,13 +62,13 @@ func (g *group) onHost() {
 	for _, s := range services {
 		if isAllocMode(s.AddressMode) {
 			s.AddressMode = "auto"
-			g.reserve(g.ports.literal(s.PortLabel), "connect-service-"+labelName(s.Name))
+			g.reserve(g.ports.literal(s.PortLabel), appLabel+labelName(s.Name))
 		}
 		for i := range s.Checks {
 			check := &s.Checks[i]
 			if isAllocMode(check.AddressMode) {
 				check.AddressMode = ""
-				g.reserve(g.ports.literal(check.PortLabel), "connect-service-"+labelName(s.Name))
+				g.reserve(g.ports.literal(check.PortLabel), appLabel+labelName(s.Name))
 			}
 		}
 	}

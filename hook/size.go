@@ -75,18 +75,18 @@ func partsOf(g *api.TaskGroup) int {
 // upstreamsOf counts those of a group's connect blocks.
 func upstreamsOf(g *api.TaskGroup) (n int) {
 	for _, s := range g.Services {
-		if s.Connect != nil && s.Connect.SidecarService != nil && s.Connect.SidecarService.Proxy != nil {
-			n += len(s.Connect.SidecarService.Proxy.Upstreams)
+		if proxy := proxyOf(s); proxy != nil {
+			n += len(proxy.Upstreams)
 		}
 	}
 	return n
 }
 
 func partsOfProxy(s *api.Service) int {
-	if s.Connect == nil || s.Connect.SidecarService == nil || s.Connect.SidecarService.Proxy == nil {
+	proxy := proxyOf(s)
+	if proxy == nil {
 		return 0
 	}
-	proxy := s.Connect.SidecarService.Proxy
 	n := len(proxy.Upstreams) + len(exposedPaths(proxy))
 	for key := range listenerNumbers {
 		n += strings.Count(asText(proxy.Config[key]), "port_value") // each may get a port

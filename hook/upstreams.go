@@ -149,7 +149,7 @@ func (s *service) label(b *binding, number int) error {
 	}
 	// Nomad knows the port as a variable under no other name than the label's
 	// while it fills in variables; so the label has only what such a name can have.
-	b.label = ports.free("connect_upstream_" + envName(s.name) + "_" + envName(b.destination))
+	b.label = ports.free(upstreamLabel + envName(s.name) + "_" + envName(b.destination))
 	ports.add(api.Port{Label: b.label, Value: b.number, HostNetwork: s.group.options.UpstreamNetwork})
 	return nil
 }

@@ -26,6 +26,6 @@
 // Reading order: process_linux.go, identity_linux.go, launch_linux.go, birth_linux.go,
 // fork_linux.go, then confine_linux.go with its grants, Landlock and seccomp, then
 // command_linux.go, stream_linux.go, run_linux.go and cell_linux.go, then cgroup_linux.go
-// with its limits and usage, oom_linux.go, network_linux.go, and of sockets descriptors_linux.go,
+// with its join, limits and usage, oom_linux.go, network_linux.go, and of sockets descriptors_linux.go,
 // listeners_linux.go, take_sockets_linux.go, sockets_linux.go and siblings_linux.go; addresses_linux.go stands alone.
 package process

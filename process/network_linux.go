@@ -45,3 +45,16 @@ func (n Network) join() (err error) {
 	}
 	return nil
 }
+
+// joinNetwork has the child be in its namespace.
+func (b *birth) joinNetwork() error {
+	if b.Network == "" {
+		return nil
+	}
+	fd, err := b.open(string(b.Network), unix.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNetwork, err)
+	}
+	b.step(fmt.Errorf("%w %s", ErrNetwork, b.Network), unix.SYS_SETNS, fd, unix.CLONE_NEWNET)
+	return nil
+}
